@@ -1,0 +1,49 @@
+use crate::{Entry, Fetcher, Result, Stats};
+
+/// A [`Fetcher`] that keeps what it fetched, and so can be told to forget it.
+///
+/// # Semantics
+/// - A fetch that starts after `invalidate(key)` returned never sees a value loaded before it, in
+///   any tier; a load in flight meanwhile never writes its old value anywhere (R4). Callers that
+///   were already waiting for that load still get its outcome.
+/// - `insert` puts a value into every tier. It is for whoever has just written the source: a load
+///   in flight meanwhile does not overwrite it.
+/// - When a tier cannot be reached, the faster ones are changed all the same, and the error names
+///   the tier that was not.
+/// - Dropping one of these futures before it ended leaves each tier either changed or not yet; no
+///   tier is left with an entry that the call did not see or write.
+///
+/// ```
+/// use headwater::{fetch_fn, Cache, Fetcher, Headwater, LruCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let planes = Headwater::source(fetch_fn(async |tail: String| Ok(format!("plane {tail}"))))
+///     .through(LruCache::new(1_000)?)
+///     .build();
+/// planes.insert("N14228", "Boeing 737").await?;
+/// assert_eq!(planes.fetch("N14228").await?, "Boeing 737");
+/// planes.invalidate("N14228").await?;
+/// assert_eq!(planes.fetch("N14228").await?, "plane N14228");
+/// # Ok::<(), headwater::Error>(())
+/// # }).unwrap();
+/// ```
+pub trait Cache: Fetcher {
+    /// Removes one key from every tier, so that the next fetch asks the source.
+    fn invalidate(&self, key: &Self::Key) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes many keys from every tier.
+    fn invalidate_many(&self, keys: &[&Self::Key]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Puts an entry (or a plain value) into every tier.
+    fn insert(
+        &self,
+        key: &Self::Key,
+        entry: impl Into<Entry<Self::Value>> + Send,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes everything from every tier.
+    fn clear(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// The counters so far, the fastest tier first.
+    fn stats(&self) -> Stats;
+}

@@ -1,0 +1,157 @@
+//! Loads that fetch: who waits for whom, so that a circle is refused instead of waiting for ever.
+//!
+//! Each flight has a [`Node`]. While a flight's load is polled, its node is this thread's current
+//! one; a fetch made by the load then waits *on behalf of* that node, and says so to the flight
+//! that it waits for. A flight that is found among those that wait for the current node, however
+//! far, would wait for itself.
+
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, thread_local};
+use std::any::Any;
+use std::cell::RefCell;
+
+thread_local!(static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) });
+
+/// A load among loads.
+#[derive(Default)]
+pub(crate) struct Node {
+    /// The loads that wait for this one; a node may stand in it more than once.
+    waited_by: Mutex<Vec<Arc<Node>>>,
+    /// What the load holds while it runs: a source's permits, each with its owner's mark.
+    held: Mutex<Vec<Held>>,
+}
+
+struct Held {
+    id: u64,
+    owner: usize,
+    _thing: Box<dyn Any + Send>,
+}
+
+impl Node {
+    /// A load on behalf of many, each waiting for it.
+    pub(crate) fn for_askers(askers: impl Iterator<Item = Arc<Node>>) -> Self {
+        Self { waited_by: Mutex::new(askers.collect()), held: Mutex::default() }
+    }
+
+    /// Has this load hold `thing` of `owner`, until the result is dropped or the load waits for one
+    /// that may be queueing for such a thing.
+    pub(crate) fn hold(self: &Arc<Self>, owner: usize, thing: Box<dyn Any + Send>) -> Holding {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.held.lock().push(Held { id, owner, _thing: thing });
+        Holding { node: Arc::clone(self), id }
+    }
+
+    /// Notes that the current load, if there is one, waits for `self` until the result is dropped.
+    pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
+        let waiter = current_node()?;
+        self.waited_by.lock().push(Arc::clone(&waiter));
+        Some(Waiting { waiter, on: Arc::clone(self) })
+    }
+
+    /// Every load that waits for `self`, itself first.
+    fn ancestry(self: &Arc<Self>) -> Vec<Arc<Node>> {
+        let mut found = vec![Arc::clone(self)];
+        let mut next = 0;
+        while let Some(node) = found.get(next).cloned() {
+            next += 1;
+            for waiter in node.waited_by.lock().iter() {
+                if !found.iter().any(|known| Arc::ptr_eq(known, waiter)) {
+                    found.push(Arc::clone(waiter));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// One load waiting for another; ends when dropped.
+pub(crate) struct Waiting {
+    waiter: Arc<Node>,
+    on: Arc<Node>,
+}
+
+impl Waiting {
+    /// Whether the load that is waited for waits, directly or not, for the one that waits.
+    pub(crate) fn is_circular(&self) -> bool {
+        self.waiter.ancestry().iter().any(|node| Arc::ptr_eq(node, &self.on))
+    }
+
+    /// Gives up what the waiting loads hold: the load that they wait for may be queueing for it.
+    pub(crate) fn release_held(&self) {
+        for node in self.waiter.ancestry() {
+            let held = std::mem::take(&mut *node.held.lock());
+            drop(held);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut waited_by = self.on.waited_by.lock();
+        if let Some(place) = waited_by.iter().position(|node| Arc::ptr_eq(node, &self.waiter)) {
+            waited_by.swap_remove(place);
+        }
+    }
+}
+
+/// The load that is being polled on this thread.
+pub(crate) fn current_node() -> Option<Arc<Node>> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
+/// Makes `node` the current one until the result is dropped.
+pub(crate) fn enter(node: &Arc<Node>) -> Entered {
+    Entered(CURRENT.with(|current| current.replace(Some(Arc::clone(node)))))
+}
+
+/// Restores the node that was current before.
+pub(crate) struct Entered(Option<Arc<Node>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        CURRENT.with(|current| current.replace(before));
+    }
+}
+
+/// Whether the current load, or one that waits for it, holds a thing of `owner`.
+pub(crate) fn is_held(owner: usize) -> bool {
+    let holds = |node: &Arc<Node>| node.held.lock().iter().any(|held| held.owner == owner);
+    current_node().is_some_and(|node| node.ancestry().iter().any(holds))
+}
+
+/// Has the current load hold what `take` brings while `work` runs; unless it goes on under what a
+/// load that waits for it holds: were it to queue for a thing of its own, the two could wait for
+/// each other.
+pub(crate) async fn hold_while<R>(
+    owner: usize,
+    take: impl Future<Output = Box<dyn Any + Send>>,
+    work: impl Future<Output = R>,
+) -> R {
+    if is_held(owner) {
+        return work.await;
+    }
+    let thing = take.await;
+    // Without a load there is nobody to give the thing up early, and it stays here.
+    let (_holding, _thing) = match current_node() {
+        Some(node) => (Some(node.hold(owner, thing)), None),
+        None => (None, Some(thing)),
+    };
+    work.await
+}
+
+/// A thing held by a load.
+pub(crate) struct Holding {
+    node: Arc<Node>,
+    id: u64,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let mut held = self.node.held.lock();
+        let place = held.iter().position(|held| held.id == self.id);
+        let thing = place.map(|place| held.swap_remove(place));
+        drop(held);
+        drop(thing);
+    }
+}

@@ -1,0 +1,333 @@
+use super::ride::{Flight, Landing, Ride};
+use crate::fetcher::FetchOptions;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::{Entry, Error, ErrorKind, Moment};
+use futures_util::future::BoxFuture;
+use hashbrown::hash_table::{Entry as Slot, HashTable};
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+
+/// Shards of the table: as many threads open flights without meeting.
+const SHARDS: usize = 32;
+
+/// The name of a flight, never used twice.
+pub(crate) type FlightId = u64;
+
+/// Runs the rest of a load whose riders all left.
+pub(crate) type Heirs = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// What a call asks for beyond its key: the form of [`FetchOptions`] that flights compare.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) options: FetchOptions,
+    /// The earliest load time that the call accepts.
+    pub(crate) floor: Option<Moment>,
+}
+
+impl Request {
+    /// Whether a load made for `self` skipped all that `other` wants skipped.
+    fn skips_enough_for(&self, other: &Self) -> bool {
+        other.options.skips_no_more_than(&self.options)
+    }
+}
+
+/// All flights that may still fill, by key.
+pub(crate) struct Flights<K, V> {
+    shards: Box<[Shard<K, V>]>,
+    hasher: hashbrown::DefaultHashBuilder,
+    next_id: AtomicU64,
+    heirs: Option<Heirs>,
+}
+
+struct Shard<K, V> {
+    /// Grows with each commit: who missed before one looks again instead of loading again.
+    commits: AtomicU64,
+    registered: Mutex<HashTable<Registered<K, V>>>,
+}
+
+struct Registered<K, V> {
+    key: K,
+    /// Which of the flight's keys it is.
+    place: usize,
+    flight: Arc<Flight<K, V>>,
+}
+
+/// What a caller got for one of its keys.
+pub(crate) enum Boarded<V> {
+    /// The entry came while boarding.
+    Hit(Entry<V>),
+    /// The outcome will be that of the ride with this index, in this place.
+    Riding { ride: usize, place: usize },
+    /// The load of this key waits, directly or not, for this very call.
+    Refused(Error),
+}
+
+/// A caller's keys, rides, and whether it leads one.
+pub(crate) struct Boarding<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(crate) keys: Vec<Boarded<V>>,
+    pub(crate) rides: Vec<Ride<K, V>>,
+    pub(crate) opened: Option<Opened<K>>,
+}
+
+/// A flight that the caller opened and whose load it has to state with [`Flights::depart`].
+pub(crate) struct Opened<K> {
+    pub(crate) id: FlightId,
+    pub(crate) keys: Vec<K>,
+    /// Index of its ride.
+    ride: usize,
+}
+
+impl<K, V> Flights<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// A table without flights. With `heirs`, loads that everybody left are finished by them.
+    pub(crate) fn new(heirs: Option<Heirs>) -> Self {
+        let shard = || Shard { commits: AtomicU64::new(0), registered: Mutex::default() };
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hasher: hashbrown::DefaultHashBuilder::default(),
+            next_id: AtomicU64::new(1),
+            heirs,
+        }
+    }
+
+    /// Takes a seat for each key: in the flight that loads it already, or in one new flight for all
+    /// others. `look` is asked once more for each key, so that what a flight has just committed is
+    /// not loaded again. Keys must not repeat.
+    pub(crate) fn board<Q>(
+        self: &Arc<Self>,
+        keys: &[&Q],
+        request: &Request,
+        look: impl Fn(&Q) -> Option<Entry<V>>,
+    ) -> Boarding<K, V>
+    where
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        K: Borrow<Q>,
+    {
+        let mut boarding =
+            Boarding { keys: Vec::with_capacity(keys.len()), rides: Vec::new(), opened: None };
+        for key in keys {
+            let boarded = self.board_one(*key, request, &look, &mut boarding);
+            boarding.keys.push(boarded);
+        }
+        boarding
+    }
+
+    fn board_one<Q>(
+        self: &Arc<Self>,
+        key: &Q,
+        request: &Request,
+        look: impl Fn(&Q) -> Option<Entry<V>>,
+        boarding: &mut Boarding<K, V>,
+    ) -> Boarded<V>
+    where
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        K: Borrow<Q>,
+    {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard(hash);
+        // Made before the lock, because it may run user code.
+        let own_key = key.to_owned();
+        loop {
+            let seen = shard.commits.load(Ordering::Acquire);
+            if let Some(entry) = look(key) {
+                return Boarded::Hit(entry);
+            }
+            let mut registered = shard.registered.lock();
+            let slot = registered.entry(
+                hash,
+                |other| Borrow::<Q>::borrow(&other.key) == key,
+                |other| self.hasher.hash_one(Borrow::<Q>::borrow(&other.key)),
+            );
+            let joined = match &slot {
+                Slot::Occupied(slot) => self.join(slot.get(), request),
+                Slot::Vacant(_) if shard.commits.load(Ordering::Acquire) != seen => continue,
+                Slot::Vacant(_) => None,
+            };
+            if let Some((ride, place)) = joined {
+                drop(registered);
+                return boarding.ride_along(ride, place);
+            }
+            let (flight, ride, place) = boarding.open(self, request);
+            let own = Registered { key: own_key, place, flight };
+            let replaced = match slot {
+                Slot::Occupied(mut slot) => Some(std::mem::replace(slot.get_mut(), own)),
+                Slot::Vacant(slot) => {
+                    slot.insert(own);
+                    None
+                }
+            };
+            drop(registered);
+            drop(replaced);
+            boarding.list(key.to_owned());
+            return Boarded::Riding { ride, place };
+        }
+    }
+
+    /// A ride on a registered flight, unless it was abandoned or asked for less.
+    fn join(
+        self: &Arc<Self>,
+        registered: &Registered<K, V>,
+        request: &Request,
+    ) -> Option<(Ride<K, V>, usize)> {
+        let flight = &registered.flight;
+        let is_young = flight.request.floor >= request.floor
+            || flight.has_landed_since(registered.place, request.floor);
+        if !is_young || !flight.request.skips_enough_for(request) {
+            return None;
+        }
+        let seat = flight.take_seat()?;
+        Some((self.ride(flight, seat), registered.place))
+    }
+
+    fn ride(self: &Arc<Self>, flight: &Arc<Flight<K, V>>, seat: usize) -> Ride<K, V> {
+        Ride {
+            flights: Arc::clone(self),
+            flight: Arc::clone(flight),
+            seat,
+            waiting: None,
+            is_heir: false,
+        }
+    }
+
+    /// Lets the flight that a boarding opened begin its load.
+    pub(crate) fn depart(
+        &self,
+        boarding: &Boarding<K, V>,
+        opened: &Opened<K>,
+        keys: Arc<[K]>,
+        load: BoxFuture<'static, Landing<V>>,
+    ) {
+        boarding.rides[opened.ride].flight.depart(keys, load);
+    }
+
+    /// Ends the registration of `key` to the flight `id` and runs `fill`, both in one critical
+    /// section; `None` if the key is not, or no longer, registered to it.
+    pub(crate) fn commit<R>(&self, id: FlightId, key: &K, fill: impl FnOnce() -> R) -> Option<R> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard(hash);
+        let mut registered = shard.registered.lock();
+        let Ok(slot) = registered.find_entry(hash, |other| other.key == *key) else { return None };
+        if slot.get().flight.id != id {
+            return None;
+        }
+        let (gone, _) = slot.remove();
+        let filled = fill();
+        shard.commits.fetch_add(1, Ordering::Release);
+        drop(registered);
+        drop(gone);
+        Some(filled)
+    }
+
+    /// Whether `key` is still registered to the flight `id`.
+    pub(crate) fn is_current(&self, id: FlightId, key: &K) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let registered = self.shard(hash).registered.lock();
+        registered.find(hash, |other| other.key == *key).is_some_and(|other| other.flight.id == id)
+    }
+
+    /// Ends the registration of `key` to the flight `id`, if it still is.
+    pub(crate) fn retire(&self, id: FlightId, key: &K) {
+        let _ = self.commit(id, key, || ());
+    }
+
+    /// Ends the registration of `key` to whichever flight, and runs `change`, both in one critical
+    /// section: no flight that was under way fills `key` afterwards, and nobody joins it.
+    pub(crate) fn void<Q, R>(&self, key: &Q, change: impl FnOnce() -> R) -> R
+    where
+        Q: ?Sized + Hash + Eq,
+        K: Borrow<Q>,
+    {
+        let hash = self.hasher.hash_one(key);
+        let mut registered = self.shard(hash).registered.lock();
+        let slot = registered.find_entry(hash, |other| other.key.borrow() == key);
+        let gone = slot.ok().map(|slot| slot.remove().0);
+        let changed = change();
+        drop(registered);
+        drop(gone);
+        changed
+    }
+
+    /// Ends every registration.
+    pub(crate) fn void_all(&self) {
+        for shard in &self.shards {
+            let gone = std::mem::take(&mut *shard.registered.lock());
+            drop(gone);
+        }
+    }
+
+    pub(super) fn has_heirs(&self) -> bool {
+        self.heirs.is_some()
+    }
+
+    pub(super) fn inherit(&self, ride: Ride<K, V>) {
+        if let Some(heirs) = &self.heirs {
+            heirs(Box::pin(ride));
+        }
+    }
+
+    fn shard(&self, hash: u64) -> &Shard<K, V> {
+        // The table inside a shard uses the other bits.
+        &self.shards[(hash >> 40) as usize % SHARDS]
+    }
+}
+
+impl<K, V> Boarding<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// The flight of this boarding's own keys, opened on first use; the index of its ride, and the
+    /// place of its next key.
+    fn open(
+        &mut self,
+        flights: &Arc<Flights<K, V>>,
+        request: &Request,
+    ) -> (Arc<Flight<K, V>>, usize, usize) {
+        if let Some(opened) = &self.opened {
+            let flight = Arc::clone(&self.rides[opened.ride].flight);
+            return (flight, opened.ride, opened.keys.len());
+        }
+        let id = flights.next_id.fetch_add(1, Ordering::Relaxed);
+        let flight = Arc::new(Flight::boarding(id, request.clone()));
+        let seat = flight.take_seat().unwrap_or_default();
+        let mut ride = flights.ride(&flight, seat);
+        ride.waiting = flight.node.wait();
+        self.rides.push(ride);
+        let ride = self.rides.len() - 1;
+        self.opened = Some(Opened { id, keys: Vec::new(), ride });
+        (flight, ride, 0)
+    }
+
+    fn list(&mut self, key: K) {
+        if let Some(opened) = &mut self.opened {
+            opened.keys.push(key);
+        }
+    }
+
+    /// Keeps a ride on somebody else's flight, unless that flight waits for this very call.
+    fn ride_along(&mut self, mut ride: Ride<K, V>, place: usize) -> Boarded<V> {
+        let known = self.rides.iter().position(|other| Arc::ptr_eq(&other.flight, &ride.flight));
+        if let Some(ride) = known {
+            return Boarded::Riding { ride, place };
+        }
+        ride.waiting = ride.flight.node.wait();
+        if let Some(waiting) = &ride.waiting {
+            if waiting.is_circular() {
+                return Boarded::Refused(Error::new(
+                    ErrorKind::Reentrant,
+                    "the load of a key fetched that key, itself or through another load",
+                ));
+            }
+            waiting.release_held();
+        }
+        self.rides.push(ride);
+        Boarded::Riding { ride: self.rides.len() - 1, place }
+    }
+}

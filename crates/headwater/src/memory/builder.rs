@@ -1,0 +1,267 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::life::Life;
+use super::memory::{Memory, Settings, Weigher};
+use super::store::{Bounds, UNBOUNDED};
+use crate::{Cause, Clock, Error, ErrorKind, Key, RemovalListener, Result, Value};
+
+/// How many locks an unbounded cache has. An exact order of use has one.
+const SHARDS: usize = 16;
+
+/// The life of an absent entry if nothing is said.
+const ABSENT_TTL: Duration = Duration::from_secs(60);
+
+/// The settings of a cache in memory; `C` is what it builds: an [`LruCache`] or a [`MemoryCache`].
+///
+/// Made by [`LruCache::builder`] and [`MemoryCache::builder`].
+///
+/// [`LruCache`]: crate::LruCache
+/// [`LruCache::builder`]: crate::LruCache::builder
+/// [`MemoryCache`]: crate::MemoryCache
+/// [`MemoryCache::builder`]: crate::MemoryCache::builder
+///
+/// ```
+/// use headwater::LruCache;
+/// use std::time::Duration;
+///
+/// let planes: LruCache<str, String> = LruCache::builder(64 << 20)
+///     .weigher(|tail, plane: &String| (tail.len() + plane.len()) as u64)
+///     .time_to_live(Duration::from_secs(3_600))
+///     .ttl_jitter(0.1)
+///     .name("planes")
+///     .build()?;
+/// assert!(planes.is_empty());
+/// # Ok::<(), headwater::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct MemoryBuilder<K: ?Sized + Key, V: Value, C> {
+    capacity: Option<u64>,
+    absent_capacity: Option<u64>,
+    time_to_idle: Option<Duration>,
+    settings: Settings<K, V>,
+    builds: PhantomData<fn() -> C>,
+}
+
+impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
+    pub(super) fn new(name: &'static str, capacity: Option<u64>) -> Self {
+        let life = Life {
+            time_to_live: None,
+            time_to_live_with: None,
+            absent_ttl: ABSENT_TTL,
+            jitter: 0.0,
+        };
+        let (name, clock) = (Cow::Borrowed(name), Clock::system());
+        let settings = Settings { name, clock, life, weigher: None, listener: None };
+        Self { capacity, absent_capacity: None, time_to_idle: None, settings, builds: PhantomData }
+    }
+
+    /// Bounds the sum of weights instead of the number of entries: the capacity is then in the
+    /// unit of `weigher`, bytes for instance. Default: each entry weighs 1.
+    ///
+    /// It is asked once per put of a found entry, outside every lock. A weight of 0 would let an
+    /// endless number of entries in, so it counts as 1, and in
+    /// [`zero_weights`](crate::MemoryStats::zero_weights). An entry heavier than the whole capacity
+    /// is not kept: whoever fetched it gets it, an older entry of its key is removed as
+    /// [`Replaced`](Cause::Replaced), and it leaves at once itself, as [`Evicted`](Cause::Evicted).
+    ///
+    /// ```
+    /// use headwater::{Entry, LruCache, Resident};
+    ///
+    /// let cache: LruCache<u32, &str> =
+    ///     LruCache::builder(10).weigher(|_, text: &&str| text.len() as u64).build()?;
+    /// for (key, text) in [(1, "seven"), (2, "eight"), (3, "nine"), (4, "more than ten")] {
+    ///     let entry = cache.prepare(&key, Entry::found(text));
+    ///     drop(cache.put(key, entry));
+    /// }
+    /// assert_eq!((cache.len(), cache.weight()), (2, 9));
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
+        let weigher: Weigher<K, V> = Box::new(weigher);
+        self.settings.weigher = Some(weigher);
+        self
+    }
+
+    /// How many absent entries may be kept, beside the capacity, which is for found ones: neither
+    /// kind can push out the other. 0 keeps none.
+    ///
+    /// Default: an eighth of an [`LruCache`](crate::LruCache)'s capacity but at least 1; 1,024 if
+    /// it has a weigher; 10,000 for a [`MemoryCache`](crate::MemoryCache), which divides the number
+    /// among its 16 shards, rounding up.
+    pub fn absent_capacity(mut self, entries: u64) -> Self {
+        self.absent_capacity = Some(entries);
+        self
+    }
+
+    /// How long an absent entry lives, from the put; its own end, if earlier, stays. Zero keeps
+    /// none. Default: 60 seconds.
+    pub fn absent_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.life.absent_ttl = ttl;
+        self
+    }
+
+    /// How long a found entry lives, from the put; its own end, if earlier, stays. Default: as
+    /// long as the tier or source below says, or for ever.
+    pub fn time_to_live(mut self, ttl: Duration) -> Self {
+        self.settings.life.time_to_live = Some(ttl);
+        self
+    }
+
+    /// Decides a found entry's life from the value, from the put; `None` sets no end. With
+    /// [`time_to_live`](Self::time_to_live) too, the shorter one applies. Default: not asked.
+    ///
+    /// It is asked once per put, outside every lock. An entry whose life is zero is not kept.
+    ///
+    /// ```
+    /// use headwater::LruCache;
+    /// use std::time::Duration;
+    ///
+    /// struct Token { seconds_left: u64 }
+    /// let tokens: LruCache<str, std::sync::Arc<Token>> = LruCache::builder(1_000)
+    ///     .time_to_live_with(|_, token: &std::sync::Arc<Token>| {
+    ///         Some(Duration::from_secs(token.seconds_left))
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn time_to_live_with(
+        mut self,
+        life: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.life.time_to_live_with = Some(Box::new(life));
+        self
+    }
+
+    /// How long an entry lives after its last put or get, within what else ends its life. Entries
+    /// that are handed out carry the nearer end. Default: no limit.
+    pub fn time_to_idle(mut self, tti: Duration) -> Self {
+        self.time_to_idle = Some(tti);
+        self
+    }
+
+    /// Shortens each life that this cache sets from the put (not the idle one, and not an end that
+    /// comes from below) at random by up to this fraction, from 0 to 1, so that what came together
+    /// does not expire together. Default: 0.
+    pub fn ttl_jitter(mut self, fraction: f64) -> Self {
+        self.settings.life.jitter = fraction;
+        self
+    }
+
+    /// Has `listener` called with each found entry that leaves, outside every lock and by whoever
+    /// caused it. It may use the cache; its panics are caught. Default: nobody is told.
+    ///
+    /// An entry that is put but cannot be kept leaves at once: [`Evicted`](Cause::Evicted) if it is
+    /// too heavy, [`Expired`](Cause::Expired) if it has no life left. One that is declined for a
+    /// newer version was never in, and is not reported. Dropping the cache reports nothing;
+    /// closing it reports all as [`Invalidated`](Cause::Invalidated).
+    ///
+    /// ```
+    /// use headwater::{Entry, LruCache, Resident};
+    /// use std::sync::mpsc;
+    ///
+    /// let (left, log) = mpsc::channel();
+    /// let cache: LruCache<str, u32> = LruCache::builder(1)
+    ///     .on_removal(move |key: &String, value, cause| {
+    ///         let _ = left.send(format!("{key}={value} {cause:?}"));
+    ///     })
+    ///     .build()?;
+    /// for (key, value) in [("a", 1), ("b", 2)] {
+    ///     let entry = cache.prepare(key, Entry::found(value));
+    ///     drop(cache.put(key.to_owned(), entry));
+    /// }
+    /// assert_eq!(log.try_recv().as_deref(), Ok("a=1 Evicted"));
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn on_removal(
+        mut self,
+        listener: impl Fn(&K::Owned, &V, Cause) + Send + Sync + 'static,
+    ) -> Self {
+        let listener: RemovalListener<K::Owned, V> = Arc::new(listener);
+        self.settings.listener = Some(listener);
+        self
+    }
+
+    /// The clock that lives are counted by: give the same one to the whole chain. Default: the
+    /// system's monotonic clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// The tier's name in counters and errors. Default: `"lru"` for an
+    /// [`LruCache`](crate::LruCache), `"memory"` for a [`MemoryCache`](crate::MemoryCache).
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// What both kinds of `build` do.
+    pub(super) fn build_memory(self) -> Result<Memory<K, V>> {
+        match self.fault() {
+            Some(fault) => Err(Error::new(ErrorKind::InvalidConfig, fault)),
+            None => Ok(self.into_memory()),
+        }
+    }
+
+    /// The cache of settings that have no fault.
+    pub(super) fn into_memory(self) -> Memory<K, V> {
+        let shards = if self.capacity.is_some() { 1 } else { SHARDS };
+        let absent_capacity = if self.settings.life.absent_ttl.is_zero() {
+            0
+        } else {
+            self.absent_capacity.unwrap_or_else(|| self.usual_absent_capacity())
+        };
+        let bounds = Bounds {
+            capacity: self.capacity.unwrap_or(UNBOUNDED),
+            absent_capacity: absent_capacity.div_ceil(shards as u64),
+            weighed: self.settings.weigher.is_some(),
+            time_to_idle: self.time_to_idle,
+        };
+        Memory::new(self.settings, bounds, shards)
+    }
+
+    fn usual_absent_capacity(&self) -> u64 {
+        match (self.capacity, &self.settings.weigher) {
+            (None, _) => 10_000,
+            (Some(_), Some(_)) => 1_024,
+            (Some(capacity), None) => (capacity / 8).max(1),
+        }
+    }
+
+    fn fault(&self) -> Option<&'static str> {
+        let life = &self.settings.life;
+        if self.capacity == Some(0) {
+            Some("capacity must be at least 1")
+        } else if self.capacity.is_none() && self.settings.weigher.is_some() {
+            Some("weigher needs a capacity, and a MemoryCache has none: use an LruCache")
+        } else if life.time_to_live == Some(Duration::ZERO) {
+            Some("time_to_live must be longer than zero")
+        } else if self.time_to_idle == Some(Duration::ZERO) {
+            Some("time_to_idle must be longer than zero")
+        } else if !(0.0..=1.0).contains(&life.jitter) {
+            Some("ttl_jitter must be from 0 to 1")
+        } else {
+            None
+        }
+    }
+}
+
+impl<K: ?Sized + Key, V: Value, C> fmt::Debug for MemoryBuilder<K, V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { name, clock, life, weigher, listener } = &self.settings;
+        f.debug_struct("MemoryBuilder")
+            .field("name", name)
+            .field("capacity", &self.capacity)
+            .field("absent_capacity", &self.absent_capacity)
+            .field("time_to_idle", &self.time_to_idle)
+            .field("life", life)
+            .field("clock", clock)
+            .field("weigher", &weigher.is_some())
+            .field("on_removal", &listener.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,320 @@
+use std::fmt;
+
+use super::builder::MemoryBuilder;
+use super::memory::Memory;
+use super::stats::MemoryStats;
+use crate::sync::Arc;
+use crate::{Entry, Key, Prepared, Removals, Resident, Result, Tier, Value};
+
+/// A tier in memory that holds so many entries, or so much weight, and evicts exactly the one that
+/// was not used for longest.
+///
+/// A clone is another handle to the same cache, cheap to make: keep one to look at a cache that
+/// went into a chain.
+///
+/// - *Bounds*: the capacity is never exceeded, not for a moment. It is for found entries; absent
+///   ones have [a bound of their own](MemoryBuilder::absent_capacity) beside it.
+/// - *Lives*: an entry lives until the end that it brings, or for less: see
+///   [`time_to_live`](MemoryBuilder::time_to_live) and [`time_to_idle`](MemoryBuilder::time_to_idle).
+///   A dead entry is never returned; it is removed when it is met, when room is needed, by later
+///   puts (two at each cold end), or by [`remove_expired`](Self::remove_expired).
+/// - *Versions*: an entry that is older than the live one of its key is declined.
+/// - *Threads*: one lock guards everything, because an exact order is one order. It is held for a
+///   few dozen nanoseconds; weigher, listener and destructors run outside of it. A key's `Eq`, a
+///   value's `Clone` and the clock run under it and must not use the cache.
+/// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
+///   only if the entry has an end. An entry takes some 60 bytes beside its key and value, 8 more
+///   with a weigher, 8 more with a time to idle; memory grows by doubling.
+///
+/// ```
+/// use headwater::{fetch_fn, Fetcher, Headwater, LruCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = LruCache::new(10_000)?;
+/// let lengths = Headwater::source(fetch_fn(async |word: String| Ok(word.len())))
+///     .through(cache.clone())
+///     .build();
+/// assert_eq!(lengths.fetch(&"headwater".to_owned()).await?, 9);
+/// assert_eq!(cache.len(), 1);
+/// # Ok::<(), headwater::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct LruCache<K: ?Sized + Key, V: Value>(Arc<Memory<K, V>>);
+
+impl<K: ?Sized + Key, V: Value> LruCache<K, V> {
+    /// A cache of up to `capacity` found entries, with the defaults of its
+    /// [`builder`](Self::builder).
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if `capacity` is 0.
+    ///
+    /// ```
+    /// use headwater::LruCache;
+    ///
+    /// assert_eq!(LruCache::<str, u32>::new(100)?.capacity(), 100);
+    /// let error = LruCache::<str, u32>::new(0).unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid configuration: capacity must be at least 1");
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn new(capacity: u64) -> Result<Self> {
+        Self::builder(capacity).build()
+    }
+
+    /// Begins a cache of `capacity` entries, or of that weight if a
+    /// [`weigher`](MemoryBuilder::weigher) is set.
+    ///
+    /// ```
+    /// use headwater::{LruCache, Tier};
+    ///
+    /// let cache = LruCache::<str, u32>::builder(100).name("l1").build()?;
+    /// assert_eq!(cache.name(), "l1");
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn builder(capacity: u64) -> MemoryBuilder<K, V, Self> {
+        MemoryBuilder::new("lru", Some(capacity))
+    }
+
+    /// The most that found entries may weigh together; their number, without a weigher.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.0.capacity()
+    }
+}
+
+impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
+    /// Makes the cache.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig), with the setting's name in the message:
+    /// a capacity, time to live or time to idle of zero; a jitter outside 0 to 1.
+    pub fn build(self) -> Result<LruCache<K, V>> {
+        Ok(LruCache(Arc::new(self.build_memory()?)))
+    }
+}
+
+/// A tier in memory without a capacity, for tests and short lives: it keeps what it is given until
+/// that dies or is removed.
+///
+/// A clone is another handle to the same cache, cheap to make.
+///
+/// It is an [`LruCache`] without the order: lives, versions, removals and the room per entry are
+/// the same, absent entries are bounded too (10,000 unless
+/// [set](MemoryBuilder::absent_capacity)), and its keys are spread over 16 locks, so that threads
+/// rarely meet.
+///
+/// ```
+/// use headwater::{fetch_fn, Fetcher, Headwater, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = MemoryCache::new();
+/// let squares = Headwater::source(fetch_fn(async |n: u64| Ok(n * n)))
+///     .through(cache.clone())
+///     .build();
+/// assert_eq!(squares.fetch(&12).await?, 144);
+/// assert_eq!(cache.len(), 1);
+/// # Ok::<(), headwater::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct MemoryCache<K: ?Sized + Key, V: Value>(Arc<Memory<K, V>>);
+
+impl<K: ?Sized + Key, V: Value> MemoryCache<K, V> {
+    /// A cache with the defaults of its [`builder`](Self::builder).
+    ///
+    /// ```
+    /// assert!(headwater::MemoryCache::<str, u32>::new().is_empty());
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Self::builder().into_memory()))
+    }
+
+    /// Begins a cache.
+    ///
+    /// ```
+    /// use headwater::MemoryCache;
+    /// use std::time::Duration;
+    ///
+    /// let cache: MemoryCache<str, u32> =
+    ///     MemoryCache::builder().time_to_live(Duration::from_secs(5)).build()?;
+    /// assert_eq!(cache.weight(), 0);
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn builder() -> MemoryBuilder<K, V, Self> {
+        MemoryBuilder::new("memory", None)
+    }
+}
+
+impl<K: ?Sized + Key, V: Value> Default for MemoryCache<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, MemoryCache<K, V>> {
+    /// Makes the cache.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig), with the setting's name in the message:
+    /// a time to live or time to idle of zero; a jitter outside 0 to 1; a weigher, which would
+    /// have no capacity to count against.
+    pub fn build(self) -> Result<MemoryCache<K, V>> {
+        Ok(MemoryCache(Arc::new(self.build_memory()?)))
+    }
+}
+
+/// The common face of the two caches: all of it is [`Memory`]'s.
+macro_rules! face_of_memory {
+    ($Cache:ident) => {
+        impl<K: ?Sized + Key, V: Value> $Cache<K, V> {
+            /// Found entries that are here, dead ones that nobody met yet included.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.0.len()
+            }
+
+            /// Whether there is no found entry.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Absent entries that are here, dead ones that nobody met yet included.
+            #[must_use]
+            pub fn absent_len(&self) -> usize {
+                self.0.absent_len()
+            }
+
+            /// What the found entries weigh together; their number, without a weigher.
+            #[must_use]
+            pub fn weight(&self) -> u64 {
+                self.0.weight()
+            }
+
+            /// The live entry of `key`, found or absent, as if nobody had looked: the order of use
+            /// and idle lives stay as they are.
+            ///
+            /// ```
+            /// use headwater::{Entry, LruCache, Resident};
+            ///
+            /// let cache = LruCache::<str, u32>::new(1)?;
+            /// drop(cache.put("a".to_owned(), cache.prepare("a", Entry::found(1))));
+            /// assert_eq!(cache.peek("a").and_then(Entry::into_value), Some(1));
+            /// # Ok::<(), headwater::Error>(())
+            /// ```
+            #[must_use]
+            pub fn peek(&self, key: &K) -> Option<Entry<V>> {
+                self.0.peek(key)
+            }
+
+            /// Removes all dead entries and returns how many they were. Takes time in proportion to
+            /// the cache's size, and lets other threads in every 1,024 entries.
+            ///
+            /// Nobody has to call it: it gives memory back where few entries are put or asked for.
+            pub fn remove_expired(&self) -> usize {
+                self.0.remove_expired()
+            }
+
+            /// What was counted so far.
+            #[must_use]
+            pub fn stats(&self) -> MemoryStats {
+                self.0.stats()
+            }
+        }
+
+        impl<K: ?Sized + Key, V: Value> Tier for $Cache<K, V> {
+            type Key = K;
+            type Value = V;
+
+            fn name(&self) -> &str {
+                self.0.name()
+            }
+
+            async fn get(&self, key: &K) -> Result<Option<Entry<V>>> {
+                self.0.check_open()?;
+                Ok(self.0.get(key))
+            }
+
+            async fn get_many(&self, keys: &[&K]) -> Vec<Result<Option<Entry<V>>>> {
+                let get = |key: &&K| self.0.check_open().map(|()| self.0.get(key));
+                keys.iter().map(get).collect()
+            }
+
+            async fn put(&self, key: &K, entry: &Entry<V>) -> Result<()> {
+                self.0.keep(key, entry)
+            }
+
+            async fn put_many(&self, entries: &[(&K, &Entry<V>)]) -> Vec<Result<()>> {
+                entries.iter().map(|(key, entry)| self.0.keep(key, entry)).collect()
+            }
+
+            async fn remove(&self, key: &K) -> Result<()> {
+                self.0.check_open()?;
+                drop(self.0.remove(key));
+                Ok(())
+            }
+
+            async fn remove_many(&self, keys: &[&K]) -> Result<()> {
+                self.0.check_open()?;
+                keys.iter().for_each(|key| drop(self.0.remove(key)));
+                Ok(())
+            }
+
+            async fn clear(&self) -> Result<()> {
+                self.0.check_open()?;
+                drop(self.0.clear());
+                Ok(())
+            }
+
+            async fn close(&self) -> Result<()> {
+                drop(self.0.close());
+                Ok(())
+            }
+
+            fn resident(&self) -> Option<&dyn Resident<K, V>> {
+                Some(&*self.0)
+            }
+        }
+
+        impl<K: ?Sized + Key, V: Value> Resident<K, V> for $Cache<K, V> {
+            fn get(&self, key: &K) -> Option<Entry<V>> {
+                self.0.get(key)
+            }
+
+            fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
+                self.0.prepare(key, entry)
+            }
+
+            fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
+                self.0.put(key, entry)
+            }
+
+            fn remove(&self, key: &K) -> Removals<K::Owned, V> {
+                self.0.remove(key)
+            }
+
+            fn clear(&self) -> Removals<K::Owned, V> {
+                self.0.clear()
+            }
+        }
+
+        impl<K: ?Sized + Key, V: Value> Clone for $Cache<K, V> {
+            fn clone(&self) -> Self {
+                Self(Arc::clone(&self.0))
+            }
+        }
+
+        impl<K: ?Sized + Key, V: Value> fmt::Debug for $Cache<K, V> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Cache))
+                    .field("name", &self.name())
+                    .field("len", &self.len())
+                    .field("absent_len", &self.absent_len())
+                    .field("weight", &self.weight())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+face_of_memory!(LruCache);
+face_of_memory!(MemoryCache);

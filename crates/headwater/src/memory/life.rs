@@ -1,0 +1,111 @@
+//! How long an entry may live in a tier: the shortest of what anybody says.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Clock, Entry};
+
+/// A life decided from the value.
+type LifeOf<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
+
+/// A tier's rules for lives counted from the put.
+pub(super) struct Life<K: ?Sized, V> {
+    pub(super) time_to_live: Option<Duration>,
+    pub(super) time_to_live_with: Option<LifeOf<K, V>>,
+    pub(super) absent_ttl: Duration,
+    /// From 0 to 1.
+    pub(super) jitter: f64,
+}
+
+impl<K: ?Sized, V> Life<K, V> {
+    /// The entry with its life cut to these rules. An end that it has already can only come nearer
+    /// (R5). The clock is read only if some rule applies.
+    pub(super) fn shorten(&self, key: &K, entry: Entry<V>, clock: &Clock) -> Entry<V> {
+        let span = match entry.value() {
+            None => Some(self.absent_ttl),
+            Some(value) => {
+                let own = self.time_to_live_with.as_ref().and_then(|life| life(key, value));
+                own.into_iter().chain(self.time_to_live).min()
+            }
+        };
+        match span {
+            None => entry,
+            Some(span) => entry.expires_at(clock.now() + jittered(span, self.jitter)),
+        }
+    }
+}
+
+impl<K: ?Sized, V> fmt::Debug for Life<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Life")
+            .field("time_to_live", &self.time_to_live)
+            .field("time_to_live_with", &self.time_to_live_with.is_some())
+            .field("absent_ttl", &self.absent_ttl)
+            .field("jitter", &self.jitter)
+            .finish()
+    }
+}
+
+/// `span`, shortened at random by less than `fraction` of it, so that what was stored together
+/// does not die together. Drawn from this thread's generator: no state, no lock.
+fn jittered(span: Duration, fraction: f64) -> Duration {
+    if fraction == 0.0 {
+        return span;
+    }
+    // Clocks count nanoseconds in 64 bits, so nothing longer can be told from this.
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    let cut = nanos as f64 * fraction * fastrand::f64();
+    Duration::from_nanos(nanos.saturating_sub(cut as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_its_fraction_and_uses_all_of_it() {
+        fastrand::seed(7);
+        let span = Duration::from_secs(100);
+        let lives: Vec<Duration> = (0..10_000).map(|_| jittered(span, 0.25)).collect();
+        let (least, most) = (lives.iter().min().unwrap(), lives.iter().max().unwrap());
+        assert!(*least >= Duration::from_secs(75) && *least < Duration::from_secs(76));
+        assert!(*most <= span && *most > Duration::from_secs(99));
+    }
+
+    #[test]
+    fn jitter_has_no_trouble_at_the_ends() {
+        fastrand::seed(7);
+        assert_eq!(jittered(Duration::MAX, 0.0), Duration::MAX);
+        assert_eq!(jittered(Duration::ZERO, 1.0), Duration::ZERO);
+        for _ in 0..1_000 {
+            assert!(jittered(Duration::MAX, 1.0) > Duration::ZERO);
+            assert_eq!(jittered(Duration::from_nanos(1), 1.0), Duration::from_nanos(1));
+        }
+    }
+
+    #[test]
+    fn life_is_the_shortest_of_all_rules_and_the_entrys_own() {
+        let clock = Clock::system();
+        let seconds = Duration::from_secs;
+        let life = |ttl: Option<u64>, with: Option<u64>| Life::<str, u8> {
+            time_to_live: ttl.map(seconds),
+            time_to_live_with: Some(Box::new(move |_, _| with.map(seconds))),
+            absent_ttl: seconds(60),
+            jitter: 0.0,
+        };
+        let far = clock.now() + seconds(1_000);
+        let near = clock.now() + seconds(1);
+        let cut = |life: &Life<str, u8>, entry: Entry<u8>| life.shorten("", entry, &clock).expiry();
+        let found = || Entry::found(1);
+
+        assert_eq!(cut(&life(None, None), found()), None);
+        assert_eq!(cut(&life(None, None), found().expires_at(far)), Some(far));
+        assert_eq!(cut(&life(Some(10), Some(20)), found().expires_at(near)), Some(near));
+        for (ttl, with) in [(Some(10), Some(20)), (Some(20), Some(10)), (Some(10), None)] {
+            let expiry = cut(&life(ttl, with), found().expires_at(far)).unwrap();
+            assert!(expiry > clock.now() + seconds(9) && expiry <= clock.now() + seconds(10));
+        }
+        let absent = cut(&life(Some(1), None), Entry::absent()).unwrap();
+        assert!(absent > clock.now() + seconds(59), "absents have a life of their own");
+    }
+}

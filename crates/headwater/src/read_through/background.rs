@@ -1,0 +1,85 @@
+//! The one seam through which work leaves its caller: counted, bounded, and ended by `close`.
+
+use crate::{Clock, Error, ErrorKind, Result};
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Runs `work` on the caller's runtime.
+///
+/// # Errors
+/// [`ErrorKind::Unexpected`] outside of a tokio runtime; the work is dropped.
+pub(crate) fn spawn<R: Send + 'static>(
+    work: impl Future<Output = R> + Send + 'static,
+) -> Result<JoinHandle<R>> {
+    match Handle::try_current() {
+        Ok(runtime) => Ok(runtime.spawn(work)),
+        Err(error) => Err(Error::new(
+            ErrorKind::Unexpected,
+            "this needs a tokio runtime: call it from within one",
+        )
+        .with_source(error)),
+    }
+}
+
+/// How much of something is under way, and when it is none.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    count: AtomicUsize,
+    ended: AtomicBool,
+    quiet: Notify,
+}
+
+impl Activity {
+    /// Notes one thing under way until the result is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Active {
+        self.count.fetch_add(1, SeqCst);
+        Active(Arc::clone(self))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(SeqCst)
+    }
+
+    /// Whether what has not begun its last step yet should give up.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(SeqCst)
+    }
+
+    /// Waits until nothing is under way, but for no longer than `limit`. Returns how many things
+    /// still were, which are told to give up.
+    pub(super) async fn end(&self, clock: &Clock, limit: Duration) -> usize {
+        let quiet = pin!(async {
+            loop {
+                let quiet = self.quiet.notified();
+                if self.count() == 0 {
+                    return;
+                }
+                quiet.await;
+            }
+        });
+        let left = match select(quiet, pin!(clock.sleep(limit))).await {
+            Either::Left(_) => 0,
+            Either::Right(_) => self.count(),
+        };
+        self.ended.store(true, SeqCst);
+        left
+    }
+}
+
+/// One thing under way.
+#[derive(Debug)]
+pub(super) struct Active(Arc<Activity>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, SeqCst) == 1 {
+            self.0.quiet.notify_waiters();
+        }
+    }
+}

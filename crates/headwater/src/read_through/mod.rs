@@ -1,0 +1,397 @@
+//! The engine: look in a tier, on a miss ask the next, fill on the way out. Written once, for every
+//! tier.
+//!
+//! # The path of a key
+//! 1. A *hit* in a resident tier is answered at once: no lock of the engine, no flight, no box.
+//! 2. A miss boards a [flight](crate::flight): one load per key, whoever asks meanwhile joins.
+//! 3. The load looks in the tier if that takes waiting, and asks the next fetcher for what is left:
+//!    one `get_many` and one `fetch_entries`, however many keys the flight carries.
+//! 4. What came is committed: into a resident tier in the critical section that ends the flight's
+//!    registration; into any other by a task behind the caller's back, in the key's
+//!    [lane](lanes), while the flight stays registered and answers who comes meanwhile.
+//!
+//! Changes (`invalidate`, `insert`, `clear`) go the other way, from the source to the fastest tier,
+//! each key in its lane, so that what a tier has forgotten cannot come back from a slower one.
+
+mod background;
+mod change;
+mod lanes;
+mod load;
+
+pub(crate) use background::spawn;
+
+use crate::fetcher::{FetchOptions, is_young};
+use crate::flight::{Boarded, Flights, Request};
+use crate::observe::Counter;
+use crate::{Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats};
+use background::Activity;
+use lanes::Lanes;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{OnceCell, RwLock};
+
+/// What becomes of a load that everybody who waited for it has left.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orphans {
+    /// It is dropped at once. The default.
+    #[default]
+    Drop,
+    /// It is finished by a task of its own, and fills.
+    Finish,
+}
+
+/// How a chain's engine behaves, the same for each of its tiers.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
+    pub(crate) orphans: Orphans,
+    pub(crate) close_within: Duration,
+    pub(crate) pending_fills: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            orphans: Orphans::default(),
+            close_within: Duration::from_secs(5),
+            pending_fills: 1_024,
+        }
+    }
+}
+
+type Owned<T> = <<T as Tier>::Key as ToOwned>::Owned;
+
+/// A tier in front of a fetcher: a cache that answers from the tier, asks the fetcher on a miss,
+/// and fills the tier with what came.
+///
+/// Made by [`ChainBuilder::through`](crate::ChainBuilder::through) or
+/// [`TierExt::over`](crate::TierExt::over). Clones share one cache. Besides its value and one
+/// allocation per call that misses, a fetch holds nothing; there are no tasks while nothing is to
+/// be done.
+///
+/// # Cancellation
+/// Dropping a fetch leaves the load to those who still wait for it; when nobody does,
+/// [`Orphans`] decides. Fills behind the caller's back go on.
+///
+/// ```
+/// use headwater::{fetch_fn, Fetcher, LruCache, Source, TierExt};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let lengths = Source::new(fetch_fn(async |word: String| Ok(word.len())));
+/// let cached = LruCache::new(1_000)?.over(lengths);
+/// assert_eq!(cached.fetch("river").await?, 5);
+/// # Ok::<(), headwater::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct ReadThrough<T: Tier, N> {
+    inner: Arc<Inner<T, N>>,
+}
+
+struct Inner<T: Tier, N> {
+    tier: T,
+    next: N,
+    settings: Settings,
+    flights: Arc<Flights<Owned<T>, T::Value>>,
+    lanes: Arc<Lanes<Owned<T>>>,
+    /// Writes of single keys share it, a `clear` has it alone.
+    gate: Arc<RwLock<()>>,
+    work: Arc<Activity>,
+    fills: Arc<Activity>,
+    counters: Counters,
+    is_closed: AtomicBool,
+    closing: OnceCell<Result<()>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    hits: Counter,
+    absent_hits: Counter,
+    misses: Counter,
+    coalesced: Counter,
+    errors: Counter,
+    fills: Counter,
+    superseded_fills: Counter,
+    dropped_fills: Counter,
+}
+
+impl<T, N> ReadThrough<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    /// Puts `tier` in front of `next`, with default settings.
+    pub(crate) fn new(tier: T, next: N) -> Self {
+        Self::with_settings(tier, next, Settings::default())
+    }
+
+    pub(crate) fn with_settings(tier: T, next: N, settings: Settings) -> Self {
+        let heirs = match settings.orphans {
+            Orphans::Drop => None,
+            Orphans::Finish => Some(finish_in_background()),
+        };
+        let inner = Inner {
+            tier,
+            next,
+            settings,
+            flights: Arc::new(Flights::new(heirs)),
+            lanes: Arc::new(Lanes::new()),
+            gate: Arc::default(),
+            work: Arc::default(),
+            fills: Arc::default(),
+            counters: Counters::default(),
+            is_closed: AtomicBool::new(false),
+            closing: OnceCell::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The tier of this cache.
+    pub fn tier(&self) -> &T {
+        &self.inner.tier
+    }
+
+    /// What this cache asks on a miss.
+    pub fn next(&self) -> &N {
+        &self.inner.next
+    }
+}
+
+fn finish_in_background() -> crate::flight::Heirs {
+    Box::new(|load| {
+        // Outside of a runtime there is nobody to finish it, and the load is dropped.
+        let _ = spawn(load);
+    })
+}
+
+impl<T, N> Inner<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed.load(Relaxed) { Err(self.closed()) } else { Ok(()) }
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, "").with_tier(self.tier.name().to_owned())
+    }
+
+    /// The entry of `key` if it is to be had without waiting, and young enough.
+    fn look(&self, key: &T::Key, request: &Request) -> Option<Entry<T::Value>> {
+        let resident = self.tier.resident()?;
+        if !request.options.is_default() && request.options.skips(self.tier.name()) {
+            return None;
+        }
+        resident.get(key).filter(|entry| is_young(entry, request.floor))
+    }
+
+    fn count_hit(&self, entry: &Entry<T::Value>) {
+        self.counters.hits.add(1);
+        if entry.is_absent() {
+            self.counters.absent_hits.add(1);
+        }
+    }
+
+    /// The answer to a plain fetch, if the tier has it at hand.
+    fn hit(&self, key: &T::Key) -> Option<Result<T::Value>> {
+        if self.is_closed.load(Relaxed) {
+            return Some(Err(self.closed()));
+        }
+        let entry = self.tier.resident()?.get(key)?;
+        self.count_hit(&entry);
+        Some(entry.into_outcome())
+    }
+
+    /// The answers to any fetch: each key is looked up, and those that are missing are loaded
+    /// together.
+    async fn entries(
+        self: &Arc<Self>,
+        keys: &[&T::Key],
+        options: &FetchOptions,
+    ) -> Vec<Result<Entry<T::Value>>> {
+        if let Err(closed) = self.check_open() {
+            return keys.iter().map(|_| Err(closed.clone())).collect();
+        }
+        let floor = options.floor(&self.settings.clock);
+        let request = Request { options: options.clone(), floor };
+        let mut outcomes: Vec<_> =
+            keys.iter().map(|key| self.look(key, &request).map(Ok)).collect();
+        let mut missing = Missing::default();
+        for ((place, key), outcome) in keys.iter().copied().enumerate().zip(&outcomes) {
+            match outcome {
+                Some(Ok(entry)) => self.count_hit(entry),
+                _ => missing.add(key, place),
+            }
+        }
+        if !missing.keys.is_empty() {
+            let loaded = self.load_missing(&missing.keys, &request).await;
+            for (outcome, places) in loaded.into_iter().zip(&missing.places) {
+                self.counters.coalesced.add(places.len() as u64 - 1);
+                places.iter().for_each(|place| outcomes[*place] = Some(outcome.clone()));
+            }
+        }
+        outcomes.into_iter().flatten().collect()
+    }
+
+    /// One outcome per key; keys do not repeat.
+    async fn load_missing(
+        self: &Arc<Self>,
+        keys: &[&T::Key],
+        request: &Request,
+    ) -> Vec<Result<Entry<T::Value>>> {
+        let mut boarding = self.flights.board(keys, request, |key| self.look(key, request));
+        let opened = boarding.opened.take();
+        let own = opened.as_ref().map(|opened| opened.keys.len()).unwrap_or_default();
+        if let Some(opened) = opened {
+            self.depart(&boarding, opened, request);
+        }
+        for boarded in &boarding.keys {
+            if let Boarded::Hit(entry) = boarded {
+                self.count_hit(entry);
+            }
+        }
+        let riding = boarding.keys.iter().filter(|key| matches!(key, Boarded::Riding { .. }));
+        self.counters.coalesced.add((riding.count() - own) as u64);
+        let flights: Vec<_> = boarding.rides.iter().map(|ride| Arc::clone(ride.flight())).collect();
+        futures_util::future::join_all(boarding.rides).await;
+        let outcome = |boarded| match boarded {
+            Boarded::Hit(entry) => Ok(entry),
+            Boarded::Riding { ride, place } => flights[ride].outcome(place),
+            Boarded::Refused(error) => Err(error),
+        };
+        boarding.keys.into_iter().map(outcome).collect()
+    }
+}
+
+/// Keys that a call has to load, each once, with the places in which the call named it.
+struct Missing<'a, K: ?Sized> {
+    keys: Vec<&'a K>,
+    places: Vec<Vec<usize>>,
+    known: HashMap<&'a K, usize>,
+}
+
+impl<K: ?Sized> Default for Missing<'_, K> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), places: Vec::new(), known: HashMap::new() }
+    }
+}
+
+impl<'a, K: ?Sized + crate::Key> Missing<'a, K> {
+    fn add(&mut self, key: &'a K, place: usize) {
+        let index = *self.known.entry(key).or_insert(self.keys.len());
+        if index == self.keys.len() {
+            self.keys.push(key);
+            self.places.push(Vec::new());
+        }
+        self.places[index].push(place);
+    }
+}
+
+impl<T, N> Fetcher for ReadThrough<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    type Key = T::Key;
+    type Value = T::Value;
+
+    async fn fetch(&self, key: &T::Key) -> Result<T::Value> {
+        if let Some(answer) = self.inner.hit(key) {
+            return answer;
+        }
+        // Boxed, so that the future of a hit stays small.
+        Box::pin(self.fetch_entry(key, &FetchOptions::new())).await?.into_outcome()
+    }
+
+    async fn fetch_many(&self, keys: &[&T::Key]) -> Vec<Result<T::Value>> {
+        let entries = self.fetch_entries(keys, &FetchOptions::new()).await;
+        entries.into_iter().map(|outcome| outcome.and_then(Entry::into_outcome)).collect()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+
+    async fn fetch_entry(&self, key: &T::Key, options: &FetchOptions) -> Result<Entry<T::Value>> {
+        Box::pin(self.inner.entries(&[key], options)).await.remove(0)
+    }
+
+    async fn fetch_entries(
+        &self,
+        keys: &[&T::Key],
+        options: &FetchOptions,
+    ) -> Vec<Result<Entry<T::Value>>> {
+        Box::pin(self.inner.entries(keys, options)).await
+    }
+}
+
+impl<T, N> Cache for ReadThrough<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    async fn invalidate(&self, key: &T::Key) -> Result<()> {
+        self.inner.invalidate(&[key]).await
+    }
+
+    async fn invalidate_many(&self, keys: &[&T::Key]) -> Result<()> {
+        self.inner.invalidate(keys).await
+    }
+
+    async fn insert(&self, key: &T::Key, entry: impl Into<Entry<T::Value>> + Send) -> Result<()> {
+        self.inner.insert(key, entry.into()).await
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.inner.clear().await
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = self.inner.next.stats();
+        stats.tiers.insert(0, self.inner.stats());
+        stats
+    }
+}
+
+impl<T: Tier, N> Inner<T, N> {
+    fn stats(&self) -> TierStats {
+        let Counters {
+            hits,
+            absent_hits,
+            misses,
+            coalesced,
+            errors,
+            fills,
+            superseded_fills,
+            dropped_fills,
+        } = &self.counters;
+        TierStats {
+            name: self.tier.name().to_owned(),
+            hits: hits.get(),
+            absent_hits: absent_hits.get(),
+            misses: misses.get(),
+            coalesced: coalesced.get(),
+            errors: errors.get(),
+            fills: fills.get(),
+            superseded_fills: superseded_fills.get(),
+            dropped_fills: dropped_fills.get(),
+        }
+    }
+}
+
+impl<T: Tier, N> Clone for ReadThrough<T, N> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T: Tier, N> fmt::Debug for ReadThrough<T, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadThrough").field("stats", &self.inner.stats()).finish_non_exhaustive()
+    }
+}

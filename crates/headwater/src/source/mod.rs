@@ -1,0 +1,339 @@
+//! The end of a chain: a fetcher, and what a chain does to protect it.
+
+mod batch;
+mod memo;
+
+use crate::fetcher::{FetchOptions, one_per_key};
+use crate::flight::hold_while;
+use crate::observe::Counter;
+use crate::{Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, SourceStats, Stats};
+use batch::Batcher;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use memo::Memo;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How a source likes to be asked: with many keys at a time.
+///
+/// Fetches of single keys that come while others are on their way are asked for together. The first
+/// on an idle source goes at once: waiting for company costs nothing but the present turn of the
+/// scheduler.
+///
+/// ```
+/// use headwater::Batching;
+/// let batching = Batching::new().max_keys(500).max_concurrent(2);
+/// # let _ = batching;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    max_keys: usize,
+    max_concurrent: usize,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self { max_keys: 100, max_concurrent: 4 }
+    }
+}
+
+impl Batching {
+    /// Batches of up to 100 keys, of which up to 4 are on their way at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most keys in one call. Default: 100; 0 counts as 1.
+    #[must_use]
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys.max(1);
+        self
+    }
+
+    /// The most calls on their way at once; what comes meanwhile waits and goes together.
+    /// Default: 4; 0 counts as 1.
+    #[must_use]
+    pub fn max_concurrent(mut self, calls: usize) -> Self {
+        self.max_concurrent = calls.max(1);
+        self
+    }
+}
+
+/// A fetcher as the end of a chain: [`Cache`] whose changes have nothing to change.
+///
+/// It stamps what comes with the time at which it was asked for, counts, and, where it is told to,
+/// limits concurrent calls, gathers keys into batches, and remembers errors for a moment.
+///
+/// ```
+/// use headwater::{fetch_fn, Batching, Fetcher, Source};
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let source = Source::new(fetch_fn(async |key: u32| Ok(key * 2)))
+///     .limit(64)
+///     .batching(Batching::new().max_keys(500))
+///     .error_memo(Duration::from_millis(200));
+/// assert_eq!(source.fetch(&21).await?, 42);
+/// # Ok::<(), headwater::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct Source<F: Fetcher> {
+    inner: Arc<Inner<F>>,
+    batcher: Option<Arc<Batcher<F>>>,
+    batching: Option<Batching>,
+}
+
+struct Inner<F: Fetcher> {
+    fetcher: F,
+    clock: Clock,
+    limit: Option<Arc<Semaphore>>,
+    memo: Option<Memo<<F::Key as ToOwned>::Owned>>,
+    counters: Counters,
+    is_closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Counters {
+    calls: Counter,
+    keys: Counter,
+    absent: Counter,
+    errors: Counter,
+    remembered_errors: Counter,
+}
+
+impl<F: Fetcher> Source<F> {
+    /// `fetcher` as the end of a chain: no limit, no batching, no memo of errors.
+    pub fn new(fetcher: F) -> Self {
+        let inner = Inner {
+            fetcher,
+            clock: Clock::system(),
+            limit: None,
+            memo: None,
+            counters: Counters::default(),
+            is_closed: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner), batcher: None, batching: None }
+    }
+
+    /// Reads time from `clock`. Default: the system's.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        self.change(|inner| inner.clock = clock)
+    }
+
+    /// Allows at most `calls` calls of the fetcher at once; others wait for their turn, in order.
+    /// A batch is one call. Default: no limit; 0 counts as 1.
+    ///
+    /// A load that fetches through the same chain goes on under its own place, and gives that up
+    /// where it joins somebody else's load, so that no two ever wait for each other.
+    #[must_use]
+    pub fn limit(self, calls: usize) -> Self {
+        let limit = Arc::new(Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS)));
+        self.change(|inner| inner.limit = Some(limit))
+    }
+
+    /// Asks for many keys at a time wherever it can. Default: as the calls come.
+    #[must_use]
+    pub fn batching(mut self, batching: Batching) -> Self {
+        self.batching = Some(batching);
+        self.change(|_| ())
+    }
+
+    /// Answers fetches of a key that failed with the same error for `span`, without a call, or
+    /// until any key is invalidated or inserted. "Not found" is no failure. Default: no memo.
+    #[must_use]
+    pub fn error_memo(self, span: Duration) -> Self {
+        self.change(|inner| inner.memo = Some(Memo::new(span)))
+    }
+
+    /// The fetcher that it was made of.
+    pub fn fetcher(&self) -> &F {
+        &self.inner.fetcher
+    }
+
+    /// Changes a source that is being set up, so that nobody shares it yet.
+    fn change(mut self, edit: impl FnOnce(&mut Inner<F>)) -> Self {
+        self.batcher = None;
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            edit(inner);
+        }
+        let batcher = |batching| Arc::new(Batcher::new(Arc::clone(&self.inner), batching));
+        self.batcher = self.batching.map(batcher);
+        self
+    }
+
+    async fn one(&self, key: &F::Key) -> Result<Entry<F::Value>> {
+        if let Some(answer) = self.inner.known(key) {
+            return answer;
+        }
+        match &self.batcher {
+            Some(batcher) => batcher.fetch(key).await,
+            None => self.inner.ask(&[key]).await.remove(0),
+        }
+    }
+
+    async fn many(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
+        let mut outcomes: Vec<_> = keys.iter().map(|key| self.inner.known(key)).collect();
+        let unknown: Vec<usize> = (0..keys.len()).filter(|at| outcomes[*at].is_none()).collect();
+        let asked: Vec<&F::Key> = unknown.iter().map(|place| keys[*place]).collect();
+        let answers = self.in_batches(&asked).await;
+        for (place, answer) in unknown.into_iter().zip(answers) {
+            outcomes[place] = Some(answer);
+        }
+        outcomes.into_iter().flatten().collect()
+    }
+
+    /// Asks for many keys, in calls of the size that the source likes.
+    async fn in_batches(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
+        let batching =
+            self.batching.unwrap_or(Batching { max_keys: usize::MAX, max_concurrent: 1 });
+        let mut chunks = keys.chunks(batching.max_keys.min(keys.len().max(1)));
+        let mut running = FuturesOrdered::new();
+        let mut outcomes = Vec::with_capacity(keys.len());
+        running
+            .extend(chunks.by_ref().take(batching.max_concurrent).map(|keys| self.inner.ask(keys)));
+        while let Some(answers) = running.next().await {
+            outcomes.extend(answers);
+            running.extend(chunks.next().map(|keys| self.inner.ask(keys)));
+        }
+        outcomes
+    }
+}
+
+impl<F: Fetcher> Inner<F> {
+    /// The answer that needs no call: the source is closed, or has just failed for this key.
+    fn known(&self, key: &F::Key) -> Option<Result<Entry<F::Value>>> {
+        if self.is_closed.load(Relaxed) {
+            return Some(Err(Error::new(ErrorKind::Closed, "").with_tier("source")));
+        }
+        let error = self.memo.as_ref()?.recall(key, &self.clock)?;
+        self.counters.remembered_errors.add(1);
+        Some(Err(error))
+    }
+
+    /// One call of the fetcher, within the limit.
+    async fn ask(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
+        let Some(limit) = &self.limit else { return self.call(keys).await };
+        let owner = Arc::as_ptr(limit) as usize;
+        let place = async { Box::new(Arc::clone(limit).acquire_owned().await) as Box<_> };
+        hold_while(owner, place, self.call(keys)).await
+    }
+
+    async fn call(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
+        let changes = self.memo.as_ref().map(Memo::changes);
+        self.counters.calls.add(1);
+        self.counters.keys.add(keys.len() as u64);
+        let asked = self.clock.now();
+        let options = FetchOptions::new();
+        let outcomes = match keys {
+            [key] => vec![self.fetcher.fetch_entry(key, &options).await],
+            keys => one_per_key(keys.len(), self.fetcher.fetch_entries(keys, &options).await),
+        };
+        for (key, outcome) in keys.iter().zip(&outcomes) {
+            self.note(key, outcome, changes);
+        }
+        let stamp = |entry: Entry<F::Value>| match entry.loaded() {
+            Some(_) => entry,
+            None => entry.loaded_at(asked),
+        };
+        outcomes.into_iter().map(|outcome| outcome.map(stamp)).collect()
+    }
+
+    fn note(&self, key: &F::Key, outcome: &Result<Entry<F::Value>>, changes: Option<u64>) {
+        match outcome {
+            Ok(entry) if entry.is_absent() => self.counters.absent.add(1),
+            Ok(_) => {}
+            Err(error) => {
+                self.counters.errors.add(1);
+                if let (Some(memo), Some(changes)) = (&self.memo, changes) {
+                    memo.remember(key.to_owned(), error.clone(), changes, &self.clock);
+                }
+            }
+        }
+    }
+}
+
+impl<F: Fetcher> Fetcher for Source<F> {
+    type Key = F::Key;
+    type Value = F::Value;
+
+    async fn fetch(&self, key: &F::Key) -> Result<F::Value> {
+        self.one(key).await?.into_outcome()
+    }
+
+    async fn fetch_many(&self, keys: &[&F::Key]) -> Vec<Result<F::Value>> {
+        let entries = self.many(keys).await;
+        entries.into_iter().map(|outcome| outcome.and_then(Entry::into_outcome)).collect()
+    }
+
+    async fn close(&self) -> Result<()> {
+        if self.inner.is_closed.swap(true, Relaxed) {
+            return Ok(());
+        }
+        self.inner.fetcher.close().await
+    }
+
+    async fn fetch_entry(&self, key: &F::Key, _: &FetchOptions) -> Result<Entry<F::Value>> {
+        self.one(key).await
+    }
+
+    async fn fetch_entries(
+        &self,
+        keys: &[&F::Key],
+        _: &FetchOptions,
+    ) -> Vec<Result<Entry<F::Value>>> {
+        self.many(keys).await
+    }
+}
+
+/// The source of truth keeps nothing, so there is nothing to forget but recent errors.
+impl<F: Fetcher> Cache for Source<F> {
+    async fn invalidate(&self, _: &F::Key) -> Result<()> {
+        self.inner.forget_errors()
+    }
+
+    async fn invalidate_many(&self, _: &[&F::Key]) -> Result<()> {
+        self.inner.forget_errors()
+    }
+
+    async fn insert(&self, _: &F::Key, _: impl Into<Entry<F::Value>> + Send) -> Result<()> {
+        self.inner.forget_errors()
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.inner.forget_errors()
+    }
+
+    fn stats(&self) -> Stats {
+        let Counters { calls, keys, absent, errors, remembered_errors } = &self.inner.counters;
+        let source = SourceStats {
+            calls: calls.get(),
+            keys: keys.get(),
+            absent: absent.get(),
+            errors: errors.get(),
+            remembered_errors: remembered_errors.get(),
+        };
+        Stats { tiers: Vec::new(), source }
+    }
+}
+
+impl<F: Fetcher> Inner<F> {
+    fn forget_errors(&self) -> Result<()> {
+        if let Some(memo) = &self.memo {
+            memo.forget();
+        }
+        Ok(())
+    }
+}
+
+impl<F: Fetcher> fmt::Debug for Source<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Source");
+        debug.field("batching", &self.batching).field("stats", &self.stats().source);
+        debug.finish_non_exhaustive()
+    }
+}

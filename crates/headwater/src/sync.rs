@@ -1,0 +1,21 @@
+//! The synchronization primitives of everything that threads share, in one place, so that the
+//! schedule explorer (`crates/schedules`) can build the same code on its own.
+
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::{Arc, MutexGuard, OnceLock};
+pub(crate) use std::thread_local;
+
+/// A mutex that a panic does not poison: what it guards is changed in steps that each leave it
+/// whole, and no user code runs under it but `Hash` and `Eq`.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

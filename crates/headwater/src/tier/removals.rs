@@ -1,0 +1,82 @@
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Why an entry left a tier.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Room was needed for another.
+    Evicted,
+    /// Its life was over.
+    Expired,
+    /// It was removed by `invalidate`, `remove` or `clear`.
+    Invalidated,
+    /// Another entry of the same key took its place.
+    Replaced,
+}
+
+/// What is called with each found entry that leaves a tier: key, value, cause.
+///
+/// It is called outside every lock, by whoever caused the removal, and may use the cache. A panic
+/// of it is caught and has no effect on anybody.
+pub type RemovalListener<K, V> = Arc<dyn Fn(&K, &V, Cause) + Send + Sync>;
+
+/// Entries that left a tier and wait for a moment without locks.
+///
+/// Dropping it calls the tier's listener for each, and then drops keys and values.
+#[must_use = "bind it to a variable that is dropped after every lock is released"]
+pub struct Removals<K, V> {
+    first: Option<(K, Option<V>, Cause)>,
+    rest: Vec<(K, Option<V>, Cause)>,
+    listener: Option<RemovalListener<K, V>>,
+}
+
+impl<K, V> Removals<K, V> {
+    /// Nothing left.
+    pub const fn none() -> Self {
+        Self { first: None, rest: Vec::new(), listener: None }
+    }
+
+    /// Notes that `key` left; `value` is `None` for an entry that said "absent".
+    pub fn push(&mut self, key: K, value: Option<V>, cause: Cause) {
+        match self.first {
+            None => self.first = Some((key, value, cause)),
+            Some(_) => self.rest.push((key, value, cause)),
+        }
+    }
+
+    /// Has `listener` called for each on drop.
+    pub fn notify(&mut self, listener: Option<&RemovalListener<K, V>>) {
+        self.listener = listener.cloned();
+    }
+
+    /// How many entries left.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    /// Whether nothing left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+impl<K, V> Drop for Removals<K, V> {
+    fn drop(&mut self) {
+        let Some(listener) = self.listener.take() else { return };
+        for (key, value, cause) in self.first.iter().chain(&self.rest) {
+            let Some(value) = value else { continue };
+            // A listener is a bystander: its panic must not become a fetch's outcome.
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(key, value, *cause)));
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Removals<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Removals").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! The schedule explorer's primitives, under the names by which the library knows them.
+
+pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use shuttle::sync::{Arc, MutexGuard};
+pub(crate) use shuttle::thread_local;
+// Set once, by the one thread that polls the load: nothing to explore.
+pub(crate) use std::sync::OnceLock;
+
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(shuttle::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
