@@ -103,7 +103,8 @@ impl Cache {
 
     async fn fetch(self: &Arc<Self>, keys: &[u32]) -> Vec<Result<usize>> {
         let keys: Vec<&u32> = keys.iter().collect();
-        let request = Request::default();
+        let request =
+            Request { options: fetcher::FetchOptions::new(), floor: None, now: Moment::START };
         let mut boarding = self.flights.board(&keys, &request, |key| self.look(*key));
         if let Some(opened) = boarding.opened.take() {
             let own: std::sync::Arc<[u32]> = std::sync::Arc::from(&*opened.keys);
@@ -134,7 +135,7 @@ impl Cache {
                 self.flights.commit(id, key, || self.tier.lock().insert(*key, read));
             }
             let outcomes = keys.iter().map(|_| Ok(Entry::found(read))).collect();
-            Landing { outcomes, filling: Vec::new() }
+            Landing { outcomes, filling: Vec::new(), at: Moment::START }
         })
     }
 

@@ -1,4 +1,4 @@
-use crate::{Clock, Entry, Moment};
+use crate::{Entry, Moment};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -61,10 +61,9 @@ impl FetchOptions {
         self.skipped.iter().any(|skipped| skipped == name)
     }
 
-    /// The earliest load time that is accepted by a call made now.
-    pub(crate) fn floor(&self, clock: &Clock) -> Option<Moment> {
+    /// The earliest load time that is accepted by a call made at `now`.
+    pub(crate) fn floor(&self, now: Moment) -> Option<Moment> {
         let age = self.max_age?;
-        let now = clock.now();
         Some(Moment::START + (now - Moment::START).saturating_sub(age))
     }
 

@@ -25,4 +25,4 @@ mod table;
 
 pub(crate) use ride::{Landing, panicked};
 pub(crate) use scope::{Node, current_node, enter, hold_while, is_held};
-pub(crate) use table::{Boarded, Boarding, FlightId, Flights, Heirs, Opened, Request};
+pub(crate) use table::{Boarded, Boarding, FlightId, Flights, Heirs, LATE_AFTER, Opened, Request};

@@ -1,6 +1,5 @@
 use super::scope::{Node, Waiting, enter};
 use super::table::{FlightId, Flights, Request};
-use crate::fetcher::is_young;
 use crate::sync::{Arc, Mutex, OnceLock};
 use crate::{Entry, Error, ErrorKind, Moment, Result};
 use futures_util::FutureExt;
@@ -15,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct Landing<V> {
     pub(crate) outcomes: Vec<Result<Entry<V>>>,
     pub(crate) filling: Vec<bool>,
+    /// When it ended.
+    pub(crate) at: Moment,
 }
 
 /// One load of one or more keys.
@@ -23,7 +24,7 @@ pub(crate) struct Flight<K, V> {
     pub(super) request: Request,
     pub(super) node: Arc<Node>,
     keys: OnceLock<Arc<[K]>>,
-    outcomes: OnceLock<Vec<Result<Entry<V>>>>,
+    outcomes: OnceLock<(Vec<Result<Entry<V>>>, Moment)>,
     state: Mutex<State<V>>,
 }
 
@@ -123,18 +124,19 @@ impl<K, V> Flight<K, V> {
     where
         V: Clone,
     {
-        let outcome = self.outcomes.get().and_then(|outcomes| outcomes.get(place)).cloned();
-        outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a load had no outcome")))
+        self.landed(place)
+            .map(|(outcome, _)| outcome.clone())
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a load had no outcome")))
     }
 
-    /// Whether it has landed with an entry that is young enough.
-    pub(super) fn has_landed_since(&self, place: usize, floor: Option<Moment>) -> bool {
-        let outcome = self.outcomes.get().and_then(|outcomes| outcomes.get(place));
-        matches!(outcome, Some(Ok(entry)) if is_young(entry, floor))
+    /// The outcome of the key in place `place`, and when it came, if the load has ended.
+    pub(super) fn landed(&self, place: usize) -> Option<(&Result<Entry<V>>, Moment)> {
+        let (outcomes, at) = self.outcomes.get()?;
+        Some((outcomes.get(place)?, *at))
     }
 
-    fn land(&self, outcomes: Vec<Result<Entry<V>>>) {
-        let _ = self.outcomes.set(outcomes);
+    fn land(&self, outcomes: Vec<Result<Entry<V>>>, at: Moment) {
+        let _ = self.outcomes.set((outcomes, at));
         let wakers = {
             let mut state = self.state.lock();
             state.load = Load::Landed;
@@ -231,8 +233,9 @@ where
         let landing = landing.unwrap_or_else(|error| Landing {
             outcomes: keys.iter().map(|_| Err(error.clone())).collect(),
             filling: Vec::new(),
+            at: Moment::START,
         });
-        self.flight.land(landing.outcomes);
+        self.flight.land(landing.outcomes, landing.at);
         for (place, key) in keys.iter().enumerate() {
             if !landing.filling.get(place).copied().unwrap_or(false) {
                 self.flights.retire(self.flight.id, key);

@@ -1,14 +1,19 @@
 use super::ride::{Flight, Landing, Ride};
-use crate::fetcher::FetchOptions;
+use crate::fetcher::{FetchOptions, is_young};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
-use crate::{Entry, Error, ErrorKind, Moment};
+use crate::{Entry, Error, ErrorKind, Moment, Result};
 use futures_util::future::BoxFuture;
 use hashbrown::hash_table::{Entry as Slot, HashTable};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
 
 /// Shards of the table: as many threads open flights without meeting.
 const SHARDS: usize = 32;
+
+/// For how long after its end a load may still fill, and answers those who come meanwhile: a tier
+/// that hangs must not make an old answer last.
+pub(crate) const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// The name of a flight, never used twice.
 pub(crate) type FlightId = u64;
@@ -17,17 +22,25 @@ pub(crate) type FlightId = u64;
 pub(crate) type Heirs = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// What a call asks for beyond its key: the form of [`FetchOptions`] that flights compare.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) options: FetchOptions,
     /// The earliest load time that the call accepts.
     pub(crate) floor: Option<Moment>,
+    /// When the call was made.
+    pub(crate) now: Moment,
 }
 
 impl Request {
     /// Whether a load made for `self` skipped all that `other` wants skipped.
     fn skips_enough_for(&self, other: &Self) -> bool {
         other.options.skips_no_more_than(&self.options)
+    }
+
+    /// Whether the outcome of a load that has ended, and whose fill goes on, answers this call.
+    fn accepts_landed<V>(&self, outcome: &Result<Entry<V>>, at: Moment) -> bool {
+        let Ok(entry) = outcome else { return false };
+        self.now - at < LATE_AFTER && entry.is_live(self.now) && is_young(entry, self.floor)
     }
 }
 
@@ -177,9 +190,11 @@ where
         request: &Request,
     ) -> Option<(Ride<K, V>, usize)> {
         let flight = &registered.flight;
-        let is_young = flight.request.floor >= request.floor
-            || flight.has_landed_since(registered.place, request.floor);
-        if !is_young || !flight.request.skips_enough_for(request) {
+        let is_fit = match flight.landed(registered.place) {
+            None => flight.request.floor >= request.floor,
+            Some((outcome, at)) => request.accepts_landed(outcome, at),
+        };
+        if !is_fit || !flight.request.skips_enough_for(request) {
             return None;
         }
         let seat = flight.take_seat()?;

@@ -28,8 +28,8 @@ const ABSENT_TTL: Duration = Duration::from_secs(60);
 /// use headwater::LruCache;
 /// use std::time::Duration;
 ///
-/// let planes: LruCache<str, String> = LruCache::builder(64 << 20)
-///     .weigher(|tail, plane: &String| (tail.len() + plane.len()) as u64)
+/// let planes = LruCache::<str, String>::builder(64 << 20)
+///     .weigher(|tail, plane| (tail.len() + plane.len()) as u64)
 ///     .time_to_live(Duration::from_secs(3_600))
 ///     .ttl_jitter(0.1)
 ///     .name("planes")
@@ -136,8 +136,8 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
         self
     }
 
-    /// How long an entry lives after its last put or get, within what else ends its life. Entries
-    /// that are handed out carry the nearer end. Default: no limit.
+    /// How long an entry, found or absent, lives after its last put or get, within what else ends
+    /// its life. Entries that are handed out carry the nearer end. Default: no limit.
     pub fn time_to_idle(mut self, tti: Duration) -> Self {
         self.time_to_idle = Some(tti);
         self

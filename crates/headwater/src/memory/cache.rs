@@ -23,7 +23,7 @@ use crate::{Entry, Key, Prepared, Removals, Resident, Result, Tier, Value};
 ///   few dozen nanoseconds; weigher, listener and destructors run outside of it. A key's `Eq`, a
 ///   value's `Clone` and the clock run under it and must not use the cache.
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
-///   only if the entry has an end. An entry takes some 60 bytes beside its key and value, 8 more
+///   only if the entry has an end. An entry takes some 70 bytes beside its key and value, 8 more
 ///   with a weigher, 8 more with a time to idle; memory grows by doubling.
 ///
 /// ```

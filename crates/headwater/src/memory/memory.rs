@@ -9,11 +9,11 @@ use hashbrown::DefaultHashBuilder;
 use super::life::Life;
 use super::slab::List;
 use super::stats::MemoryStats;
-use super::store::{Bounds, Node, Outcome, Store};
+use super::store::{Bounds, Look, Node, Outcome, Store};
 use crate::sync::{Mutex, OnceLock};
 use crate::{
-    Clock, Entry, Error, ErrorKind, Key, Prepared, RemovalListener, Removals, Resident, Result,
-    Value,
+    Cause, Clock, Entry, Error, ErrorKind, Key, Prepared, RemovalListener, Removals, Resident,
+    Result, Value,
 };
 
 /// How many slots a sweep looks at before it lets others in.
@@ -141,7 +141,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         for shard in &self.shards {
             let taken = take(&mut shard.0.lock());
             for node in taken.into_nodes() {
-                removals.push(node.key, node.entry.into_value(), crate::Cause::Invalidated);
+                removals.push(node.key, node.entry.into_value(), Cause::Invalidated);
             }
         }
         self.notifying(removals)
@@ -163,10 +163,18 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     fn get(&self, key: &K) -> Option<Entry<V>> {
         let hash = self.hasher.hash_one(key);
-        let mut removals = Removals::none();
-        let found = self.shard(hash).lock().get(hash, key, &self.settings.clock, &mut removals);
-        drop(self.notifying(removals));
-        found
+        let mut store = self.shard(hash).lock();
+        match store.get(hash, key, &self.settings.clock) {
+            Look::Live(entry) => Some(entry),
+            Look::Missing => None,
+            Look::Dead(slot) => {
+                let mut removals = Removals::none();
+                store.take_out(slot, Cause::Expired, &mut removals);
+                drop(store);
+                drop(self.notifying(removals));
+                None
+            }
+        }
     }
 
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {

@@ -93,6 +93,7 @@ impl<T> Slab<T> {
     }
 
     /// Moves an item to the hot end of the list that it is on.
+    #[inline]
     pub(super) fn touch(&mut self, list: List, slot: Slot) {
         if self.links[list as usize].colder != slot {
             self.unlink(slot);

@@ -63,6 +63,14 @@ pub(super) enum Outcome {
     Declined,
 }
 
+/// What a look-up met.
+pub(super) enum Look<V> {
+    Live(Entry<V>),
+    /// An entry past its life; to be taken out before the lock is released.
+    Dead(Slot),
+    Missing,
+}
+
 /// One number per slot, kept by those caches only that need it.
 struct Lane<T>(Option<Vec<T>>);
 
@@ -95,6 +103,8 @@ pub(super) struct Store<K: ?Sized + Key, V: Value> {
     weights: Lane<u64>,
     /// When the node of a slot dies if it is not used, or dies anyway.
     deadlines: Lane<Moment>,
+    /// Whether the lists are in order of use; if not, of writing.
+    is_ordered: [bool; 2],
     /// What the lists' nodes weigh together. An absent one weighs 1.
     used: [u64; 2],
     stats: MemoryStats,
@@ -112,39 +122,37 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
             slab: Slab::new(usize::try_from(limit).unwrap_or(MOST_ITEMS)),
             weights: Lane::new(bounds.weighed),
             deadlines: Lane::new(bounds.time_to_idle.is_some()),
+            is_ordered: [bounds.order_matters(), true],
             used: [0; 2],
             stats: MemoryStats::default(),
             closed: false,
         }
     }
 
-    /// The live entry of `key`, which becomes the one used last. A dead one is removed.
-    pub(super) fn get(
-        &mut self,
-        hash: u64,
-        key: &K,
-        clock: &Clock,
-        removals: &mut Removals<K::Owned, V>,
-    ) -> Option<Entry<V>> {
-        let (slot, node) = self.find(hash, key)?;
-        let list = node.list();
+    /// Looks for the live entry of `key`, which becomes the one used last.
+    pub(super) fn get(&mut self, hash: u64, key: &K, clock: &Clock) -> Look<V> {
+        let Some((slot, node)) = self.find(hash, key) else { return Look::Missing };
         let Some(deadline) = self.deadline(slot, node) else {
-            let entry = node.entry.clone();
+            let (list, entry) = (node.list(), node.entry.clone());
             self.touch(list, slot);
-            return Some(entry);
+            return Look::Live(entry);
         };
+        self.get_mortal(slot, deadline, clock)
+    }
+
+    /// Goes on with a look-up that met an entry with an end.
+    fn get_mortal(&mut self, slot: Slot, deadline: Moment, clock: &Clock) -> Look<V> {
         let now = clock.now();
-        if deadline <= now {
-            self.take_out(slot, Cause::Expired, removals);
-            return None;
-        }
-        let mut entry = node.entry.clone();
+        let Some(node) = self.slab.get(slot).filter(|_| now < deadline) else {
+            return Look::Dead(slot);
+        };
+        let (list, mut entry) = (node.list(), node.entry.clone());
         if let Some(until) = self.idle_end(&entry, now) {
             self.deadlines.set(slot, until);
             entry = entry.expires_at(until);
         }
         self.touch(list, slot);
-        Some(entry)
+        Look::Live(entry)
     }
 
     /// The live entry of `key`, and nothing changed.
@@ -269,7 +277,7 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
     }
 
     fn touch(&mut self, list: List, slot: Slot) {
-        if list == List::Absent || self.bounds.order_matters() {
+        if self.is_ordered[list as usize] {
             self.slab.touch(list, slot);
         }
     }
@@ -311,7 +319,12 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
     }
 
     /// Removes the node of a slot, if there is one.
-    fn take_out(&mut self, slot: Slot, cause: Cause, removals: &mut Removals<K::Owned, V>) {
+    pub(super) fn take_out(
+        &mut self,
+        slot: Slot,
+        cause: Cause,
+        removals: &mut Removals<K::Owned, V>,
+    ) {
         let Some(node) = self.slab.get(slot) else { return };
         let list = node.list();
         if let Ok(cell) = self.table.find_entry(node.hash, |&other| other == slot) {

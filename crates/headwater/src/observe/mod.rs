@@ -54,7 +54,8 @@ pub struct TierStats {
     pub fills: u64,
     /// Fills given up because of an invalidation, an insert or a newer load meanwhile.
     pub superseded_fills: u64,
-    /// Fills given up because too many were waiting, or a close came first.
+    /// Fills given up because too many were waiting, because their turn came more than a second
+    /// after the load, or because of a close.
     pub dropped_fills: u64,
 }
 

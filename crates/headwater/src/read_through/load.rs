@@ -1,8 +1,8 @@
 use super::background::{Active, spawn};
 use super::{Inner, Owned};
 use crate::fetcher::{is_young, one_per_key};
-use crate::flight::{Boarding, FlightId, Landing, Opened, Request};
-use crate::{Cache, Entry, Resident, Result, Tier};
+use crate::flight::{Boarding, FlightId, LATE_AFTER, Landing, Opened, Request};
+use crate::{Cache, Entry, Moment, Resident, Result, Tier};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -52,15 +52,16 @@ where
         let missed: Vec<usize> = (0..self.keys.len()).filter(|at| found[*at].is_none()).collect();
         self.inner.counters.misses.add(missed.len() as u64);
         let loaded = self.ask_next(&missed).await;
+        let at = self.inner.settings.clock.now();
         let filling = match self.inner.tier.resident() {
             Some(resident) => self.commit(resident, &missed, &loaded),
-            None => self.fill_behind(&missed, &loaded),
+            None => self.fill_behind(&missed, &loaded, at),
         };
         let mut outcomes: Vec<_> = found.into_iter().map(|entry| entry.map(Ok)).collect();
         for (place, outcome) in missed.into_iter().zip(loaded) {
             outcomes[place] = Some(outcome);
         }
-        Landing { outcomes: outcomes.into_iter().flatten().collect(), filling }
+        Landing { outcomes: outcomes.into_iter().flatten().collect(), filling, at }
     }
 
     fn key(&self, place: usize) -> &T::Key {
@@ -130,7 +131,7 @@ where
     }
 
     /// Has what came stored by a task of its own; tells which keys that concerns.
-    fn fill_behind(&self, missed: &[usize], loaded: &Outcomes<T::Value>) -> Vec<bool> {
+    fn fill_behind(&self, missed: &[usize], loaded: &Outcomes<T::Value>, at: Moment) -> Vec<bool> {
         let inner = &self.inner;
         let came = missed.iter().zip(loaded);
         let fills: Vec<(usize, Entry<T::Value>)> = came
@@ -146,6 +147,7 @@ where
         let fill = Fill {
             inner: Arc::clone(inner),
             id: self.id,
+            at,
             keys: fills.iter().map(|(place, _)| self.keys[*place].clone()).collect(),
             entries: fills.into_iter().map(|(_, entry)| entry).collect(),
             _active: [inner.work.begin(), inner.fills.begin()],
@@ -167,6 +169,8 @@ where
 {
     inner: Arc<Inner<T, N>>,
     id: FlightId,
+    /// When the load ended.
+    at: Moment,
     keys: Arc<[Owned<T>]>,
     entries: Vec<Entry<T::Value>>,
     _active: [Active; 2],
@@ -178,11 +182,15 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     async fn run(self) {
-        let Inner { tier, flights, lanes, gate, fills, counters, .. } = &*self.inner;
+        let Inner { tier, flights, lanes, gate, fills, counters, settings, .. } = &*self.inner;
         let _gate = gate.read().await;
         let lane = lanes.enter(Arc::clone(&self.keys));
         lane.clear().await;
         if fills.has_ended() {
+            return;
+        }
+        if settings.clock.now() - self.at >= LATE_AFTER {
+            counters.dropped_fills.add(self.keys.len() as u64);
             return;
         }
         let entries = self.keys.iter().zip(&self.entries);

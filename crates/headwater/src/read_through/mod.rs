@@ -217,8 +217,8 @@ where
         if let Err(closed) = self.check_open() {
             return keys.iter().map(|_| Err(closed.clone())).collect();
         }
-        let floor = options.floor(&self.settings.clock);
-        let request = Request { options: options.clone(), floor };
+        let now = self.settings.clock.now();
+        let request = Request { options: options.clone(), floor: options.floor(now), now };
         let mut outcomes: Vec<_> =
             keys.iter().map(|key| self.look(key, &request).map(Ok)).collect();
         let mut missing = Missing::default();

@@ -23,6 +23,9 @@ use tokio::sync::Semaphore;
 /// on an idle source goes at once: waiting for company costs nothing but the present turn of the
 /// scheduler.
 ///
+/// A batch is one load: if its load fetches, through the same chain, a key of the same batch, that
+/// fetch is refused with [`ErrorKind::Reentrant`].
+///
 /// ```
 /// use headwater::Batching;
 /// let batching = Batching::new().max_keys(500).max_concurrent(2);

@@ -59,7 +59,11 @@ fn random_operations_leave_every_count_and_link_right() {
             let (key, clock) = (fastrand::u8(..24), Clock::new(At(at(second))));
             let mut removals = Removals::none();
             match fastrand::u8(..20) {
-                0..8 => drop(store.get(key.into(), &key, &clock, &mut removals)),
+                0..8 => {
+                    if let Look::Dead(slot) = store.get(u64::from(key % 4), &key, &clock) {
+                        store.take_out(slot, Cause::Expired, &mut removals);
+                    }
+                }
                 8..16 => {
                     let new = node(key, random_entry(second));
                     let _ = store.put(new, fastrand::u64(..24), at(second), &mut removals);

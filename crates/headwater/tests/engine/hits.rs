@@ -1,0 +1,45 @@
+//! R10: what a hit in the first tier does not do.
+
+use super::{Origin, text};
+use allocation_counter::measure;
+use futures_util::FutureExt;
+use headwater::{Error, Fetcher, Headwater, LruCache};
+use std::sync::Arc;
+
+#[test]
+fn a_hit_allocates_nothing_and_needs_no_runtime() {
+    let origin = headwater::testkit::TestSource::<str, Arc<str>>::new();
+    origin.set("a", Arc::from("value"));
+    let chain = Headwater::source(origin).through(LruCache::new(10).unwrap()).build();
+    chain.fetch("a").now_or_never().unwrap().unwrap();
+    chain.fetch("absent").now_or_never().unwrap().unwrap_err();
+    let allocations = measure(|| {
+        for _ in 0..100 {
+            assert!(chain.fetch("a").now_or_never().unwrap().is_ok());
+            let absent = chain.fetch("absent").now_or_never().unwrap();
+            assert!(absent.as_ref().is_err_and(Error::is_not_found));
+        }
+    });
+    assert_eq!(allocations.count_total, 0, "{allocations:?}");
+}
+
+#[test]
+fn the_future_of_a_fetch_is_small() {
+    let origin = Origin::new();
+    origin.set("a", text(1));
+    let lru: LruCache<str, String> = LruCache::new(10).unwrap();
+    let chain = Headwater::source(origin).through(lru).build();
+    let size = size_of_val(&chain.fetch("a"));
+    assert!(size <= 96, "{size} bytes");
+}
+
+#[test]
+fn what_a_service_holds_can_be_shared_between_threads() {
+    fn is_shared<T: Send + Sync + 'static>(_: &T) {}
+    let origin = Origin::new();
+    let chain = Headwater::source(origin).through(LruCache::new(10).unwrap()).build();
+    is_shared(&chain);
+    is_shared(&headwater::BoxCache::new(chain));
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+    assert_eq!(size_of::<headwater::Result<()>>(), 2 * size_of::<usize>());
+}

@@ -1,0 +1,56 @@
+//! The engine's promises beyond the conformance suites: chains of several tiers, writes behind the
+//! caller's back, loads that fetch, limits, batches, and random operations against a model.
+
+mod batching;
+mod close;
+mod hits;
+mod model;
+mod nested_loads;
+mod orphans;
+mod source;
+mod write_back;
+
+use headwater::testkit::{ManualClock, RemoteTier, TestSource};
+use headwater::{Headwater, LruCache, MemoryCache, ReadThrough, Source};
+
+type Origin = TestSource<str, String>;
+type Remote = RemoteTier<MemoryCache<str, String>>;
+type Lru = LruCache<str, String>;
+type OneRemote = ReadThrough<Remote, Source<Origin>>;
+type Two = ReadThrough<Lru, OneRemote>;
+
+/// A chain of memory in front of a store that waits, and handles to all of it.
+struct World {
+    origin: Origin,
+    remote: Remote,
+    lru: Lru,
+    chain: Two,
+    time: ManualClock,
+}
+
+impl World {
+    fn new() -> Self {
+        let time = ManualClock::new();
+        let origin = Origin::new();
+        let memory = MemoryCache::builder().clock(time.clock()).build().unwrap();
+        let remote = RemoteTier::new(memory);
+        let lru: Lru = LruCache::builder(1_000).clock(time.clock()).build().unwrap();
+        let chain = Headwater::source(origin.clone())
+            .clock(time.clock())
+            .through(remote.clone())
+            .through(lru.clone())
+            .build();
+        Self { origin, remote, lru, chain, time }
+    }
+}
+
+/// Lets every task that can go on do so, on a runtime of one thread.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn text(number: usize) -> String {
+    number.to_string()
+}
