@@ -90,8 +90,12 @@ impl<V> Entry<V> {
     /// Lets it live until `moment` at most: an earlier end that it has already stays.
     #[must_use]
     pub fn expires_at(mut self, moment: Moment) -> Self {
-        self.expiry = Some(self.expiry.map_or(moment, |own| own.min(moment)));
+        self.shorten(moment);
         self
+    }
+
+    pub(crate) fn shorten(&mut self, moment: Moment) {
+        self.expiry = Some(self.expiry.map_or(moment, |own| own.min(moment)));
     }
 
     /// States when the source was asked for it.

@@ -30,4 +30,7 @@ pub use memory::{LruCache, MemoryBuilder, MemoryCache, MemoryStats};
 pub use observe::{SourceStats, Stats, TierStats};
 pub use read_through::{Orphans, ReadThrough};
 pub use source::{Batching, Source};
-pub use tier::{Cause, Prepared, RemovalListener, Removals, Resident, Tier, TierExt};
+pub use tier::{
+    Above, Cause, Lease, Leased, Prepared, RemovalListener, Removals, Resident, Shared, Tier,
+    TierExt,
+};

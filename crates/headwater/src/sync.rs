@@ -6,7 +6,7 @@ pub(crate) use std::sync::{Arc, MutexGuard, OnceLock};
 pub(crate) use std::thread_local;
 
 /// A mutex that a panic does not poison: what it guards is changed in steps that each leave it
-/// whole, and no user code runs under it but `Hash` and `Eq`.
+/// whole. Of user code only `Hash`, `Eq`, a value's `Clone` and a clock's `now` run under it.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 

@@ -1,6 +1,6 @@
 //! Every fetcher, cache and tier of the library, held to the promises of its trait.
 
-use headwater::testkit::{ManualClock, RemoteTier, TestSource};
+use headwater::testkit::{Fleet, ManualClock, Member, RemoteTier, TestSource};
 use headwater::{
     Batching, BoxCache, BoxFetcher, Headwater, LruCache, MemoryCache, Orphans, ReadThrough, Source,
     cache_conformance, fetcher_conformance, tier_conformance,
@@ -56,11 +56,19 @@ async fn batched(origin: Origin, time: ManualClock) -> Two {
     chain.orphans(Orphans::Finish).through(remote(&time)).through(lru(&time)).build()
 }
 
+type Process = ReadThrough<Lru, ReadThrough<Member<str, String>, Source<Origin>>>;
+
+async fn one_of_a_fleet(origin: Origin, time: ManualClock) -> Process {
+    let chain = Headwater::source(origin).clock(time.clock());
+    chain.through(Fleet::new(&time).member()).through(lru(&time)).build()
+}
+
 fetcher_conformance!(source_fetcher, source);
 fetcher_conformance!(one_tier_fetcher, one_tier);
 fetcher_conformance!(one_remote_tier_fetcher, one_remote_tier);
 fetcher_conformance!(two_tiers_fetcher, two_tiers);
 fetcher_conformance!(batched_fetcher, batched);
+fetcher_conformance!(one_of_a_fleet_fetcher, one_of_a_fleet);
 fetcher_conformance!(boxed_fetcher, async |origin, time| BoxFetcher::new(
     one_tier(origin, time).await
 ));
@@ -70,6 +78,7 @@ cache_conformance!(unbounded_cache, unbounded);
 cache_conformance!(one_remote_tier_cache, one_remote_tier);
 cache_conformance!(two_tiers_cache, two_tiers);
 cache_conformance!(batched_cache, batched);
+cache_conformance!(one_of_a_fleet_cache, one_of_a_fleet);
 cache_conformance!(boxed_cache, async |origin, time| BoxCache::new(two_tiers(origin, time).await));
 
 tier_conformance!(lru_tier, async |time: ManualClock| lru(&time));

@@ -1,4 +1,5 @@
-use crate::{Entry, Fetcher, Result, Stats};
+use crate::{Above, Entry, Fetcher, Result, Stats};
+use std::sync::Weak;
 
 /// A [`Fetcher`] that keeps what it fetched, and so can be told to forget it.
 ///
@@ -20,7 +21,7 @@ use crate::{Entry, Fetcher, Result, Stats};
 /// let planes = Headwater::source(fetch_fn(async |tail: String| Ok(format!("plane {tail}"))))
 ///     .through(LruCache::new(1_000)?)
 ///     .build();
-/// planes.insert("N14228", "Boeing 737").await?;
+/// planes.insert("N14228", "Boeing 737".to_owned()).await?;
 /// assert_eq!(planes.fetch("N14228").await?, "Boeing 737");
 /// planes.invalidate("N14228").await?;
 /// assert_eq!(planes.fetch("N14228").await?, "plane N14228");
@@ -46,4 +47,8 @@ pub trait Cache: Fetcher {
 
     /// The counters so far, the fastest tier first.
     fn stats(&self) -> Stats;
+
+    /// Tells `above` from now on which keys change here without its doing, because another process
+    /// changed them; for as long as it exists.
+    fn attach(&self, above: Weak<dyn Above<Self::Key>>);
 }

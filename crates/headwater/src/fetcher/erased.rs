@@ -1,10 +1,10 @@
 //! Fetchers and caches without type parameters for how they answer. The one place that boxes.
 
 use super::{Cache, FetchOptions, Fetcher};
-use crate::{Entry, Key, Result, Stats, Value};
+use crate::{Above, Entry, Key, Result, Stats, Value};
 use futures_util::future::BoxFuture;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// [`Fetcher`] as an object: each method returns a boxed future.
 trait DynFetcher<K: ?Sized + Key, V: Value>: Send + Sync {
@@ -30,6 +30,7 @@ trait DynCache<K: ?Sized + Key, V: Value>: DynFetcher<K, V> {
     fn insert_dyn<'a>(&'a self, key: &'a K, entry: Entry<V>) -> BoxFuture<'a, Result<()>>;
     fn clear_dyn(&self) -> BoxFuture<'_, Result<()>>;
     fn stats_dyn(&self) -> Stats;
+    fn attach_dyn(&self, above: Weak<dyn Above<K>>);
 }
 
 impl<F: Fetcher> DynFetcher<F::Key, F::Value> for F {
@@ -88,6 +89,10 @@ impl<C: Cache> DynCache<C::Key, C::Value> for C {
 
     fn stats_dyn(&self) -> Stats {
         self.stats()
+    }
+
+    fn attach_dyn(&self, above: Weak<dyn Above<C::Key>>) {
+        self.attach(above);
     }
 }
 
@@ -208,5 +213,9 @@ impl<K: ?Sized + Key, V: Value> Cache for BoxCache<K, V> {
 
     fn stats(&self) -> Stats {
         self.0.stats_dyn()
+    }
+
+    fn attach(&self, above: Weak<dyn Above<K>>) {
+        self.0.attach_dyn(above);
     }
 }

@@ -288,8 +288,10 @@ where
     }
 
     fn shard(&self, hash: u64) -> &Shard<K, V> {
-        // The table inside a shard uses the other bits.
-        &self.shards[(hash >> 40) as usize % SHARDS]
+        // Mixed once more, because the hasher leaves small numbers close together; the table inside
+        // a shard uses the hash as it is.
+        let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &self.shards[(mixed >> 32) as usize % SHARDS]
     }
 }
 

@@ -69,16 +69,17 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     /// [`Replaced`](Cause::Replaced), and it leaves at once itself, as [`Evicted`](Cause::Evicted).
     ///
     /// ```
-    /// use headwater::{Entry, LruCache, Resident};
+    /// use headwater::{Entry, LruCache, Tier};
     ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let cache: LruCache<u32, &str> =
     ///     LruCache::builder(10).weigher(|_, text: &&str| text.len() as u64).build()?;
     /// for (key, text) in [(1, "seven"), (2, "eight"), (3, "nine"), (4, "more than ten")] {
-    ///     let entry = cache.prepare(&key, Entry::found(text));
-    ///     drop(cache.put(key, entry));
+    ///     cache.put(&key, &Entry::found(text)).await?;
     /// }
     /// assert_eq!((cache.len(), cache.weight()), (2, 9));
     /// # Ok::<(), headwater::Error>(())
+    /// # }).unwrap();
     /// ```
     pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         let weigher: Weigher<K, V> = Box::new(weigher);
@@ -160,9 +161,10 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     /// closing it reports all as [`Invalidated`](Cause::Invalidated).
     ///
     /// ```
-    /// use headwater::{Entry, LruCache, Resident};
+    /// use headwater::{Entry, LruCache, Tier};
     /// use std::sync::mpsc;
     ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let (left, log) = mpsc::channel();
     /// let cache: LruCache<str, u32> = LruCache::builder(1)
     ///     .on_removal(move |key: &String, value, cause| {
@@ -170,11 +172,11 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     ///     })
     ///     .build()?;
     /// for (key, value) in [("a", 1), ("b", 2)] {
-    ///     let entry = cache.prepare(key, Entry::found(value));
-    ///     drop(cache.put(key.to_owned(), entry));
+    ///     cache.put(key, &Entry::found(value)).await?;
     /// }
     /// assert_eq!(log.try_recv().as_deref(), Ok("a=1 Evicted"));
     /// # Ok::<(), headwater::Error>(())
+    /// # }).unwrap();
     /// ```
     pub fn on_removal(
         mut self,

@@ -4,7 +4,7 @@ use super::builder::MemoryBuilder;
 use super::memory::Memory;
 use super::stats::MemoryStats;
 use crate::sync::Arc;
-use crate::{Entry, Key, Prepared, Removals, Resident, Result, Tier, Value};
+use crate::{Entry, Key, Moment, Resident, Result, Shared, Tier, Value};
 
 /// A tier in memory that holds so many entries, or so much weight, and evicts exactly the one that
 /// was not used for longest.
@@ -194,12 +194,14 @@ macro_rules! face_of_memory {
             /// and idle lives stay as they are.
             ///
             /// ```
-            /// use headwater::{Entry, LruCache, Resident};
+            /// use headwater::{Entry, LruCache, Tier};
             ///
+            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
             /// let cache = LruCache::<str, u32>::new(1)?;
-            /// drop(cache.put("a".to_owned(), cache.prepare("a", Entry::found(1))));
+            /// cache.put("a", &Entry::found(1)).await?;
             /// assert_eq!(cache.peek("a").and_then(Entry::into_value), Some(1));
             /// # Ok::<(), headwater::Error>(())
+            /// # }).unwrap();
             /// ```
             #[must_use]
             pub fn peek(&self, key: &K) -> Option<Entry<V>> {
@@ -270,30 +272,16 @@ macro_rules! face_of_memory {
                 Ok(())
             }
 
+            fn life(&self, key: &K, entry: &Entry<V>) -> Option<Moment> {
+                self.0.prepare(key, entry.clone()).entry.expiry()
+            }
+
             fn resident(&self) -> Option<&dyn Resident<K, V>> {
                 Some(&*self.0)
             }
-        }
 
-        impl<K: ?Sized + Key, V: Value> Resident<K, V> for $Cache<K, V> {
-            fn get(&self, key: &K) -> Option<Entry<V>> {
-                self.0.get(key)
-            }
-
-            fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
-                self.0.prepare(key, entry)
-            }
-
-            fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
-                self.0.put(key, entry)
-            }
-
-            fn remove(&self, key: &K) -> Removals<K::Owned, V> {
-                self.0.remove(key)
-            }
-
-            fn clear(&self) -> Removals<K::Owned, V> {
-                self.0.clear()
+            fn shared(&self) -> Option<&dyn Shared<K, V>> {
+                None
             }
         }
 

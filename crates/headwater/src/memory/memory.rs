@@ -19,6 +19,9 @@ use crate::{
 /// How many slots a sweep looks at before it lets others in.
 const SWEPT_AT_ONCE: usize = 1_024;
 
+/// 2^64 divided by the golden ratio: its multiples spread evenly (Knuth, TAOCP 3, section 6.4).
+const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// What an entry weighs.
 pub(super) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 
@@ -147,9 +150,11 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         self.notifying(removals)
     }
 
-    /// The store of a hash, chosen by bits that the table of the store makes no use of.
+    /// The store of a hash. Which part of the hash of a small number is well spread differs from
+    /// process to process, so all of it is mixed first.
     fn shard(&self, hash: u64) -> &Mutex<Store<K, V>> {
-        &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)].0
+        let mixed = hash.wrapping_mul(GOLDEN_RATIO) >> 56;
+        &self.shards[mixed as usize & (self.shards.len() - 1)].0
     }
 
     fn notifying(&self, mut removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {

@@ -2,15 +2,16 @@
 /// see [`Stats`](crate::Stats).
 ///
 /// ```
-/// use headwater::{Entry, LruCache, Resident};
+/// use headwater::{Entry, LruCache, Tier};
 ///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let cache = LruCache::<u32, &str>::new(1)?;
 /// for (key, name) in [(1, "one"), (2, "two")] {
-///     let entry = cache.prepare(&key, Entry::found(name));
-///     drop(cache.put(key, entry));
+///     cache.put(&key, &Entry::found(name)).await?;
 /// }
 /// assert_eq!(cache.stats().evicted, 1);
 /// # Ok::<(), headwater::Error>(())
+/// # }).unwrap();
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

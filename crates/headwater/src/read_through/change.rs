@@ -1,9 +1,9 @@
 use super::background::spawn;
 use super::{Inner, Owned};
-use crate::{Cache, Entry, Error, ErrorKind, Result, Tier};
+use crate::{Above, Cache, Entry, Error, ErrorKind, Result, Tier};
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 
 impl<T, N> Inner<T, N>
 where
@@ -15,7 +15,7 @@ where
         let mut seen = HashSet::with_capacity(keys.len());
         let keys: Vec<&T::Key> = keys.iter().copied().filter(|key| seen.insert(*key)).collect();
         // At once, because the slower tiers may take their time.
-        self.forget(&keys);
+        self.forget_here(&keys);
         let _gate = self.gate.read().await;
         let lane = self.lanes.enter(keys.iter().map(|key| (*key).to_owned()).collect());
         lane.clear().await;
@@ -26,12 +26,12 @@ where
         };
         // Only now: a load that began meanwhile may have met the old entry in a slower tier, or on
         // its way out of this one.
-        self.forget(&keys);
+        self.forget_here(&keys);
         below.and(own)
     }
 
     /// Ends the flights of `keys`, and drops their entries if the tier is resident.
-    fn forget(&self, keys: &[&T::Key]) {
+    fn forget_here(&self, keys: &[&T::Key]) {
         for key in keys {
             let removals = self
                 .flights
@@ -50,7 +50,7 @@ where
             Some(_) => entry,
             None => entry.loaded_at(self.settings.clock.now()),
         };
-        self.forget(&[key]);
+        self.forget_here(&[key]);
         let gate = Arc::clone(&self.gate).read_owned().await;
         let lane = self.lanes.enter(Arc::from([key.to_owned()]));
         lane.clear().await;
@@ -79,7 +79,7 @@ where
     async fn put_alone(&self, key: &Owned<T>, entry: &Entry<T::Value>) -> Result<()> {
         let key = std::borrow::Borrow::borrow(key);
         let own = self.tier.put(key, entry).await.map_err(|error| self.named(error));
-        self.forget(&[key]);
+        self.forget_here(&[key]);
         own
     }
 
@@ -130,5 +130,34 @@ where
     fn named(&self, error: Error) -> Error {
         self.counters.errors.add(1);
         error.with_tier(self.tier.name().to_owned())
+    }
+}
+
+/// What others change below is forgotten here, then in front of here: a load further up may have
+/// met it on its way out of this cache.
+impl<T, N> Above<T::Key> for Inner<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    fn forget(&self, keys: &[&T::Key]) {
+        self.forget_here(keys);
+        self.each_above(|above| above.forget(keys));
+    }
+
+    fn forget_all(&self) {
+        self.flights.void_all();
+        if let Some(resident) = self.tier.resident() {
+            drop(resident.clear());
+        }
+        self.flights.void_all();
+        self.each_above(|above| above.forget_all());
+    }
+}
+
+impl<T: Tier, N> Inner<T, N> {
+    fn each_above(&self, tell: impl Fn(&dyn Above<T::Key>)) {
+        let above: Vec<_> = self.above.lock().iter().filter_map(Weak::upgrade).collect();
+        above.iter().for_each(|above| tell(&**above));
     }
 }

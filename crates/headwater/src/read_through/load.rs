@@ -1,4 +1,5 @@
 use super::background::{Active, spawn};
+use super::lease::Leases;
 use super::{Inner, Owned};
 use crate::fetcher::{is_young, one_per_key};
 use crate::flight::{Boarding, FlightId, LATE_AFTER, Landing, Opened, Request};
@@ -7,7 +8,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 /// The outcome of each key of a load.
-type Outcomes<V> = Vec<Result<Entry<V>>>;
+pub(super) type Outcomes<V> = Vec<Result<Entry<V>>>;
 
 impl<T, N> Inner<T, N>
 where
@@ -34,11 +35,11 @@ where
 }
 
 /// One load on its way through a tier and what lies below it.
-struct Load<T: Tier, N> {
-    inner: Arc<Inner<T, N>>,
+pub(super) struct Load<T: Tier, N> {
+    pub(super) inner: Arc<Inner<T, N>>,
     id: FlightId,
-    keys: Arc<[Owned<T>]>,
-    request: Request,
+    pub(super) keys: Arc<[Owned<T>]>,
+    pub(super) request: Request,
     _active: Active,
 }
 
@@ -51,11 +52,11 @@ where
         let found = self.look().await;
         let missed: Vec<usize> = (0..self.keys.len()).filter(|at| found[*at].is_none()).collect();
         self.inner.counters.misses.add(missed.len() as u64);
-        let loaded = self.ask_next(&missed).await;
+        let (mut loaded, leases) = self.load(&missed).await;
         let at = self.inner.settings.clock.now();
         let filling = match self.inner.tier.resident() {
-            Some(resident) => self.commit(resident, &missed, &loaded),
-            None => self.fill_behind(&missed, &loaded, at),
+            Some(resident) => self.commit(resident, &missed, &mut loaded),
+            None => self.fill_behind(&missed, &mut loaded, leases, at),
         };
         let mut outcomes: Vec<_> = found.into_iter().map(|entry| entry.map(Ok)).collect();
         for (place, outcome) in missed.into_iter().zip(loaded) {
@@ -64,7 +65,7 @@ where
         Landing { outcomes: outcomes.into_iter().flatten().collect(), filling, at }
     }
 
-    fn key(&self, place: usize) -> &T::Key {
+    pub(super) fn key(&self, place: usize) -> &T::Key {
         self.keys[place].borrow()
     }
 
@@ -95,7 +96,15 @@ where
         Some(entry)
     }
 
-    async fn ask_next(&self, missed: &[usize]) -> Outcomes<T::Value> {
+    /// What lies below has of the missed keys, and the leases under which it may be stored.
+    async fn load(&self, missed: &[usize]) -> (Outcomes<T::Value>, Leases<T, N>) {
+        match self.inner.tier.shared() {
+            Some(shared) if !missed.is_empty() => self.load_leased(shared, missed).await,
+            _ => (self.ask_next(missed).await, Leases::none(&self.inner)),
+        }
+    }
+
+    pub(super) async fn ask_next(&self, missed: &[usize]) -> Outcomes<T::Value> {
         let next = &self.inner.next;
         let options = &self.request.options;
         match missed {
@@ -113,13 +122,14 @@ where
         &self,
         resident: &dyn Resident<T::Key, T::Value>,
         missed: &[usize],
-        loaded: &Outcomes<T::Value>,
+        loaded: &mut Outcomes<T::Value>,
     ) -> Vec<bool> {
         let Inner { flights, counters, .. } = &*self.inner;
         for (place, outcome) in missed.iter().zip(loaded) {
             let Ok(entry) = outcome else { continue };
             let key = self.keys[*place].clone();
             let prepared = resident.prepare(self.key(*place), entry.clone());
+            prepared.entry.expiry().into_iter().for_each(|end| entry.shorten(end));
             let stored =
                 flights.commit(self.id, &self.keys[*place], || resident.put(key, prepared));
             match &stored {
@@ -131,27 +141,42 @@ where
     }
 
     /// Has what came stored by a task of its own; tells which keys that concerns.
-    fn fill_behind(&self, missed: &[usize], loaded: &Outcomes<T::Value>, at: Moment) -> Vec<bool> {
+    fn fill_behind(
+        &self,
+        missed: &[usize],
+        loaded: &mut Outcomes<T::Value>,
+        leases: Leases<T, N>,
+        at: Moment,
+    ) -> Vec<bool> {
         let inner = &self.inner;
-        let came = missed.iter().zip(loaded);
-        let fills: Vec<(usize, Entry<T::Value>)> = came
-            .filter_map(|(place, outcome)| Some((*place, outcome.as_ref().ok()?.clone())))
-            .collect();
-        if fills.is_empty() {
-            return Vec::new();
+        let is_shared = inner.tier.shared().is_some();
+        let mut filling = vec![false; self.keys.len()];
+        let mut fills = Vec::with_capacity(missed.len());
+        for (place, outcome) in missed.iter().zip(loaded) {
+            let Ok(entry) = outcome else { continue };
+            if is_shared && leases.of(&self.keys[*place]).is_none() {
+                continue;
+            }
+            let end = inner.tier.life(self.key(*place), entry);
+            end.into_iter().for_each(|end| entry.shorten(end));
+            filling[*place] = true;
+            fills.push((self.keys[*place].clone(), entry.clone()));
         }
         let count = fills.len() as u64;
         let is_full = inner.fills.count() >= inner.settings.pending_fills;
-        let mut filling = vec![false; self.keys.len()];
-        fills.iter().for_each(|(place, _)| filling[*place] = true);
+        let (keys, entries): (Vec<_>, Vec<_>) = fills.into_iter().unzip();
         let fill = Fill {
             inner: Arc::clone(inner),
             id: self.id,
             at,
-            keys: fills.iter().map(|(place, _)| self.keys[*place].clone()).collect(),
-            entries: fills.into_iter().map(|(_, entry)| entry).collect(),
+            keys: Arc::from(keys),
+            entries,
+            leases,
             _active: [inner.work.begin(), inner.fills.begin()],
         };
+        if count == 0 {
+            return Vec::new();
+        }
         if is_full || spawn(fill.run()).is_err() {
             inner.counters.dropped_fills.add(count);
             return Vec::new();
@@ -173,6 +198,7 @@ where
     at: Moment,
     keys: Arc<[Owned<T>]>,
     entries: Vec<Entry<T::Value>>,
+    leases: Leases<T, N>,
     _active: [Active; 2],
 }
 
@@ -181,32 +207,57 @@ where
     T: Tier,
     N: Cache<Key = T::Key, Value = T::Value>,
 {
-    async fn run(self) {
-        let Inner { tier, flights, lanes, gate, fills, counters, settings, .. } = &*self.inner;
-        let _gate = gate.read().await;
-        let lane = lanes.enter(Arc::clone(&self.keys));
+    async fn run(mut self) {
+        let inner = Arc::clone(&self.inner);
+        let _gate = inner.gate.read().await;
+        let lane = inner.lanes.enter(Arc::clone(&self.keys));
         lane.clear().await;
-        if fills.has_ended() {
+        if inner.fills.has_ended() {
             return;
         }
-        if settings.clock.now() - self.at >= LATE_AFTER {
-            counters.dropped_fills.add(self.keys.len() as u64);
+        if inner.settings.clock.now() - self.at >= LATE_AFTER {
+            inner.counters.dropped_fills.add(self.keys.len() as u64);
             return;
         }
-        let entries = self.keys.iter().zip(&self.entries);
-        let current: Vec<(&T::Key, &Entry<T::Value>)> = entries
-            .filter(|(key, _)| flights.is_current(self.id, key))
-            .map(|(key, entry)| (key.borrow(), entry))
+        let current: Vec<usize> = (0..self.keys.len())
+            .filter(|place| inner.flights.is_current(self.id, &self.keys[*place]))
             .collect();
-        counters.superseded_fills.add((self.keys.len() - current.len()) as u64);
-        let stored = match &current[..] {
-            [] => Vec::new(),
+        let stored = self.store(&current).await;
+        let counters = &inner.counters;
+        let failed = stored.iter().filter(|outcome| outcome.is_err()).count();
+        let filled = stored.iter().filter(|outcome| matches!(outcome, Ok(true))).count();
+        counters.errors.add(failed as u64);
+        counters.fills.add(filled as u64);
+        counters.superseded_fills.add((self.keys.len() - filled - failed) as u64);
+    }
+
+    /// Stores the entries in these places; `false` where a lease had become void.
+    async fn store(&mut self, places: &[usize]) -> Vec<Result<bool>> {
+        let tier = &self.inner.tier;
+        let entries = places.iter().map(|place| {
+            let key: &T::Key = self.keys[*place].borrow();
+            (key, &self.entries[*place])
+        });
+        if places.is_empty() {
+            return Vec::new();
+        }
+        if let Some(shared) = tier.shared() {
+            let lease = |place: &usize| self.leases.of(&self.keys[*place]);
+            let fills: Vec<_> = entries
+                .zip(places)
+                .filter_map(|((key, entry), place)| Some((key, entry, lease(place)?)))
+                .collect();
+            let stored = one_per_key(fills.len(), shared.fill(&fills).await);
+            let keys: Vec<_> = places.iter().map(|place| self.keys[*place].clone()).collect();
+            self.leases.spent(&keys);
+            return stored;
+        }
+        let entries: Vec<_> = entries.collect();
+        let stored = match &entries[..] {
             [(key, entry)] => vec![tier.put(key, entry).await],
             many => one_per_key(many.len(), tier.put_many(many).await),
         };
-        let failed = stored.iter().filter(|outcome| outcome.is_err()).count() as u64;
-        counters.errors.add(failed);
-        counters.fills.add(stored.len() as u64 - failed);
+        stored.into_iter().map(|outcome| outcome.map(|()| true)).collect()
     }
 }
 

@@ -16,6 +16,7 @@
 mod background;
 mod change;
 mod lanes;
+mod lease;
 mod load;
 
 pub(crate) use background::spawn;
@@ -23,13 +24,16 @@ pub(crate) use background::spawn;
 use crate::fetcher::{FetchOptions, is_young};
 use crate::flight::{Boarded, Flights, Request};
 use crate::observe::Counter;
-use crate::{Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats};
+use crate::sync::Mutex;
+use crate::{
+    Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats,
+};
 use background::Activity;
 use lanes::Lanes;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{OnceCell, RwLock};
 
@@ -105,6 +109,8 @@ struct Inner<T: Tier, N> {
     counters: Counters,
     is_closed: AtomicBool,
     closing: OnceCell<Result<()>>,
+    /// The caches in front of this one, which forget what others change below.
+    above: Mutex<Vec<Weak<dyn Above<T::Key>>>>,
 }
 
 #[derive(Default)]
@@ -146,8 +152,15 @@ where
             counters: Counters::default(),
             is_closed: AtomicBool::new(false),
             closing: OnceCell::new(),
+            above: Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        let own: Weak<Inner<T, N>> = Arc::downgrade(&inner);
+        if let Some(shared) = inner.tier.shared() {
+            shared.attach(own.clone());
+        }
+        inner.next.attach(own);
+        Self { inner }
     }
 
     /// The tier of this cache.
@@ -355,6 +368,10 @@ where
         let mut stats = self.inner.next.stats();
         stats.tiers.insert(0, self.inner.stats());
         stats
+    }
+
+    fn attach(&self, above: Weak<dyn Above<T::Key>>) {
+        self.inner.above.lock().push(above);
     }
 }
 

@@ -6,14 +6,14 @@ mod memo;
 use crate::fetcher::{FetchOptions, one_per_key};
 use crate::flight::hold_while;
 use crate::observe::Counter;
-use crate::{Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, SourceStats, Stats};
+use crate::{Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, SourceStats, Stats};
 use batch::Batcher;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use memo::Memo;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -322,6 +322,9 @@ impl<F: Fetcher> Cache for Source<F> {
         };
         Stats { tiers: Vec::new(), source }
     }
+
+    /// A source tells nobody of its changes.
+    fn attach(&self, _: Weak<dyn Above<F::Key>>) {}
 }
 
 impl<F: Fetcher> Inner<F> {

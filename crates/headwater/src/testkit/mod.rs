@@ -20,18 +20,20 @@
 //! dependencies.
 //!
 //! The rest controls what tests must not leave to chance: [`ManualClock`] is time, [`Gate`] and
-//! [`Tally`] are order, [`TestSource`] and [`RemoteTier`] are the world with its waiting, failing
-//! and panicking, and [`Model`] is what a cache in front of a source may answer at all.
+//! [`Tally`] are order, [`TestSource`], [`RemoteTier`] and [`Fleet`] are the world with its waiting,
+//! failing and panicking, and [`Model`] is what a cache in front of a source may answer at all.
 
 pub mod cache;
 mod clock;
 pub mod fetcher;
+mod fleet;
 mod model;
 mod remote;
 mod source;
 pub mod tier;
 
 pub use clock::{Gate, ManualClock, Tally};
+pub use fleet::{Fleet, Member, unavailable};
 pub use model::Model;
 pub use remote::RemoteTier;
 pub use source::{Behaviour, TestSource};

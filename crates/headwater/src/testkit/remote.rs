@@ -1,6 +1,6 @@
 use super::{Gate, Tally};
 use crate::sync::{Arc, Mutex};
-use crate::{Entry, Error, Resident, Result, Tier};
+use crate::{Entry, Error, Moment, Resident, Result, Shared, Tier};
 use std::fmt;
 
 /// Any tier as if it were on another machine: its operations may be made to wait and to fail, and
@@ -164,7 +164,15 @@ impl<T: Tier> Tier for RemoteTier<T> {
         self.inner.close().await
     }
 
+    fn life(&self, key: &T::Key, entry: &Entry<T::Value>) -> Option<Moment> {
+        self.inner.life(key, entry)
+    }
+
     fn resident(&self) -> Option<&dyn Resident<T::Key, T::Value>> {
+        None
+    }
+
+    fn shared(&self) -> Option<&dyn Shared<T::Key, T::Value>> {
         None
     }
 }

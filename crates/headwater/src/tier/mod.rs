@@ -1,11 +1,13 @@
-//! [`Tier`], the one trait that a store implements, and [`Resident`], its face when the store is
-//! this process's own memory.
+//! [`Tier`], the one trait that a store implements, and its two further faces: [`Resident`], when the
+//! store is this process's own memory, and [`Shared`], when other processes use it too.
 
 mod removals;
+mod shared;
 
 pub use removals::{Cause, RemovalListener, Removals};
+pub use shared::{Above, Lease, Leased, Shared};
 
-use crate::{Entry, Key, Result, Value};
+use crate::{Entry, Key, Moment, Result, Value};
 
 /// A place where entries live: look in, store, drop. Nothing else: asking the next tier, sharing
 /// loads and filling are the engine's ([`ReadThrough`](crate::ReadThrough)).
@@ -23,7 +25,7 @@ use crate::{Entry, Key, Result, Value};
 ///
 /// # Example: a tier of your own
 /// ```
-/// use headwater::{Entry, Resident, Result, Tier};
+/// use headwater::{Entry, Moment, Resident, Result, Shared, Tier};
 /// use std::{collections::HashMap, sync::Mutex};
 ///
 /// #[derive(Default)]
@@ -62,7 +64,9 @@ use crate::{Entry, Key, Result, Value};
 ///     }
 ///     async fn clear(&self) -> Result<()> { Ok(self.0.lock().unwrap().clear()) }
 ///     async fn close(&self) -> Result<()> { Ok(()) }
+///     fn life(&self, _: &u32, entry: &Entry<String>) -> Option<Moment> { entry.expiry() }
 ///     fn resident(&self) -> Option<&dyn Resident<u32, String>> { None }
+///     fn shared(&self) -> Option<&dyn Shared<u32, String>> { None }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -117,6 +121,12 @@ pub trait Tier: Send + Sync + 'static {
     /// Drops everything.
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;
 
+    /// When the life of `entry` will end if it is put here now; `None` if it has no end.
+    ///
+    /// On its way out of a chain an entry passes through tiers that have not stored it yet; this
+    /// way none of the faster ones keeps it longer than this one (R5).
+    fn life(&self, key: &Self::Key, entry: &Entry<Self::Value>) -> Option<Moment>;
+
     /// Ends the tier.
     fn close(&self) -> impl Future<Output = Result<()>> + Send;
 
@@ -125,6 +135,12 @@ pub trait Tier: Send + Sync + 'static {
     /// A resident tier gets hits without a future, and fills inside the critical section that
     /// decides whether the load was superseded. The answer must not change over time.
     fn resident(&self) -> Option<&dyn Resident<Self::Key, Self::Value>>;
+
+    /// The tier's face towards other processes, if it can keep them in step; `None` otherwise.
+    ///
+    /// The engine then fills under leases only, and forgets what others change. The answer must not
+    /// change over time.
+    fn shared(&self) -> Option<&dyn Shared<Self::Key, Self::Value>>;
 }
 
 /// The synchronous verbs of a [`Tier`] in this process's memory.

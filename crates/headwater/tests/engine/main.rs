@@ -3,6 +3,7 @@
 
 mod batching;
 mod close;
+mod fleet;
 mod hits;
 mod model;
 mod nested_loads;

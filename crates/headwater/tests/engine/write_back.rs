@@ -256,3 +256,23 @@ async fn a_plain_load_does_not_answer_a_call_that_asks_for_more() {
     assert_eq!(fresh.await.unwrap().into_value().as_deref(), Some("2"));
     assert_eq!(in_memory(&world, "a").await.as_deref(), Some("2"), "the newer load fills");
 }
+
+#[tokio::test]
+async fn on_its_first_way_out_an_entry_gets_the_life_of_each_tier_it_passes() {
+    use headwater::testkit::{ManualClock, RemoteTier, TestSource};
+    use headwater::{Headwater, LruCache, MemoryCache};
+    let (time, origin) = (ManualClock::new(), TestSource::<str, String>::new());
+    let ten_seconds = MemoryCache::builder().clock(time.clock());
+    let ten_seconds = ten_seconds.time_to_live(Duration::from_secs(10)).build().unwrap();
+    let endless: LruCache<str, String> = LruCache::builder(10).clock(time.clock()).build().unwrap();
+    let chain = Headwater::source(origin.clone())
+        .clock(time.clock())
+        .through(RemoteTier::new(ten_seconds))
+        .through(endless)
+        .build();
+    origin.set("a", text(1));
+    chain.fetch("a").await.unwrap();
+    origin.set("a", text(2));
+    time.advance(Duration::from_secs(10));
+    assert_eq!(chain.fetch("a").await.unwrap(), "2");
+}

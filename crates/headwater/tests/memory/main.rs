@@ -1,0 +1,65 @@
+//! The tiers in memory, through their public faces: bounds, order of use, lives, versions, removals
+//! and threads.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
+mod face;
+mod lives;
+mod model;
+mod removals;
+mod threads;
+
+use headwater::{Cause, Entry, MemoryBuilder, Removals, Resident, Tier};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The face that the engine uses.
+fn face<T: Tier>(tier: &T) -> &dyn Resident<T::Key, T::Value> {
+    tier.resident().unwrap()
+}
+
+/// Stores an entry as a chain does.
+fn put<C: Tier<Key = str, Value = u32>>(cache: &C, key: &str, entry: impl Into<Entry<u32>>) {
+    drop(displaced(cache, key, entry.into()));
+}
+
+/// Stores an entry and hands back what it displaced.
+fn displaced<C: Tier<Key = str, Value = u32>>(
+    cache: &C,
+    key: &str,
+    entry: Entry<u32>,
+) -> Removals<String, u32> {
+    let cache = face(cache);
+    let prepared = cache.prepare(key, entry);
+    cache.put(key.to_owned(), prepared)
+}
+
+/// What a get answers: `None` for a miss, `Some(None)` for "absent".
+fn get<C: Tier<Key = str, Value = u32>>(cache: &C, key: &str) -> Option<Option<u32>> {
+    face(cache).get(key).map(Entry::into_value)
+}
+
+fn absent() -> Entry<u32> {
+    Entry::absent()
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// What a removal listener was told, in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn listen<C>(&self, builder: MemoryBuilder<str, u32, C>) -> MemoryBuilder<str, u32, C> {
+        let log = Arc::clone(&self.0);
+        builder.on_removal(move |key: &String, value: &u32, cause: Cause| {
+            log.lock().unwrap().push(format!("{key}={value} {cause:?}"));
+        })
+    }
+
+    /// What was told since the last call.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}

@@ -1,0 +1,96 @@
+//! Many threads at once: the bounds hold for every observer, and nothing is lost or told twice.
+
+use headwater::{Entry, LruCache, MemoryCache, Tier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+const THREADS: u64 = 4;
+const STEPS: u64 = 20_000;
+
+/// A cheap reproducible sequence, one per thread.
+fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    }
+}
+
+fn work(cache: &impl Tier<Key = u64, Value = u64>, seed: u64) -> u64 {
+    let cache = super::face(cache);
+    let mut number = numbers(seed);
+    let mut puts = 0;
+    for _ in 0..STEPS {
+        let key = number(200);
+        match number(10) {
+            0..5 => {
+                if let Some(entry) = cache.get(&key) {
+                    assert!(entry.value().is_none_or(|value| value % 200 == key), "own value");
+                }
+            }
+            5..8 => {
+                puts += 1;
+                let entry = Entry::found(key + 200 * number(20));
+                drop(cache.put(key, cache.prepare(&key, entry)));
+            }
+            8 => drop(cache.put(key, cache.prepare(&key, Entry::absent()))),
+            _ => drop(cache.remove(&key)),
+        }
+    }
+    puts
+}
+
+#[test]
+fn capacity_holds_at_every_instant_for_every_thread() {
+    let told = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&told);
+    let cache = LruCache::<u64, u64>::builder(50)
+        .weigher(|_, value| 1 + value % 7)
+        .absent_capacity(5)
+        .on_removal(move |_, _, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+        .build()
+        .unwrap();
+    let done = AtomicBool::new(false);
+    let puts: u64 = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert!(cache.weight() <= 50);
+                assert!(cache.absent_len() <= 5);
+            }
+        });
+        let workers: Vec<_> = (0..THREADS)
+            .map(|seed| {
+                scope.spawn({
+                    let cache = &cache;
+                    move || work(cache, seed + 1)
+                })
+            })
+            .collect();
+        let puts = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+        done.store(true, Ordering::Relaxed);
+        watcher.join().unwrap();
+        puts
+    });
+    assert_eq!(told.load(Ordering::Relaxed) + cache.len() as u64, puts, "each told exactly once");
+    drop(super::face(&cache).clear());
+    assert_eq!((cache.len(), cache.weight(), cache.absent_len()), (0, 0, 0));
+    assert_eq!(told.load(Ordering::Relaxed), puts);
+}
+
+#[test]
+fn shards_agree_on_the_whole() {
+    let cache = MemoryCache::<u64, u64>::new();
+    std::thread::scope(|scope| {
+        for seed in 1..=THREADS {
+            let cache = &cache;
+            scope.spawn(move || work(cache, seed));
+        }
+    });
+    let found = (0..200).filter(|key| cache.peek(key).is_some_and(|e| !e.is_absent())).count();
+    let absent = (0..200).filter(|key| cache.peek(key).is_some_and(|e| e.is_absent())).count();
+    assert_eq!((found, absent, found as u64), (cache.len(), cache.absent_len(), cache.weight()));
+}
