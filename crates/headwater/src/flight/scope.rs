@@ -8,6 +8,7 @@
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, thread_local};
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 thread_local!(static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) });
 
@@ -50,15 +51,13 @@ impl Node {
 
     /// Every load that waits for `self`, itself first.
     fn ancestry(self: &Arc<Self>) -> Vec<Arc<Node>> {
+        let mut known = HashSet::from([Arc::as_ptr(self)]);
         let mut found = vec![Arc::clone(self)];
         let mut next = 0;
         while let Some(node) = found.get(next).cloned() {
             next += 1;
-            for waiter in node.waited_by.lock().iter() {
-                if !found.iter().any(|known| Arc::ptr_eq(known, waiter)) {
-                    found.push(Arc::clone(waiter));
-                }
-            }
+            let waited_by = node.waited_by.lock();
+            found.extend(waited_by.iter().filter(|node| known.insert(Arc::as_ptr(node))).cloned());
         }
         found
     }

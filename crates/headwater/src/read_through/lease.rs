@@ -11,6 +11,7 @@ use crate::fetcher::one_per_key;
 use crate::{Cache, Lease, Leased, Moment, Shared, Tier};
 use futures_util::future::select;
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     inner: Arc<Inner<T, N>>,
-    held: Vec<(Owned<T>, Lease)>,
+    held: HashMap<Owned<T>, Lease>,
 }
 
 impl<T, N> Leases<T, N>
@@ -31,16 +32,16 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     pub(super) fn none(inner: &Arc<Inner<T, N>>) -> Self {
-        Self { inner: Arc::clone(inner), held: Vec::new() }
+        Self { inner: Arc::clone(inner), held: HashMap::new() }
     }
 
     pub(super) fn of(&self, key: &Owned<T>) -> Option<Lease> {
-        self.held.iter().find(|(held, _)| held == key).map(|(_, lease)| *lease)
+        self.held.get::<Owned<T>>(key).copied()
     }
 
     /// The leases of these keys have ended.
-    pub(super) fn spent(&mut self, keys: &[Owned<T>]) {
-        self.held.retain(|(held, _)| !keys.contains(held));
+    pub(super) fn spent<'a>(&mut self, keys: impl Iterator<Item = &'a Owned<T>>) {
+        keys.for_each(|key| drop(self.held.remove::<Owned<T>>(key)));
     }
 }
 
@@ -132,7 +133,7 @@ where
                     outcomes[*at] = Some(Ok(entry));
                 }
                 Ok(Leased::Granted(lease)) => {
-                    leases.held.push((self.keys[missed[*at]].clone(), lease));
+                    leases.held.insert(self.keys[missed[*at]].clone(), lease);
                     answers.own.push(*at);
                 }
                 Ok(Leased::Held(until)) => {

@@ -248,8 +248,7 @@ where
                 .filter_map(|((key, entry), place)| Some((key, entry, lease(place)?)))
                 .collect();
             let stored = one_per_key(fills.len(), shared.fill(&fills).await);
-            let keys: Vec<_> = places.iter().map(|place| self.keys[*place].clone()).collect();
-            self.leases.spent(&keys);
+            self.leases.spent(places.iter().map(|place| &self.keys[*place]));
             return stored;
         }
         let entries: Vec<_> = entries.collect();
