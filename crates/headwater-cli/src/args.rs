@@ -1,0 +1,275 @@
+//! The command line: every option with its meaning, as `--help` shows it.
+
+use crate::input::Format;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  headwater enrich --input flights.ndjson.gz --key tailnum --as plane \\
+    --source planes.csv -o out.ndjson
+  headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
+  headwater completions bash > ~/.local/share/bash-completion/completions/headwater
+
+See `headwater help enrich` for more.";
+
+const ENRICH_EXAMPLES: &str = "\
+Examples:
+  Add each flight's plane, from a CSV, and read the summary:
+    headwater enrich --input flights.ndjson.gz --key tailnum --as plane \\
+      --source planes.csv -o out.ndjson
+
+  The same in a pipeline, with numbers for a program on stderr:
+    zcat flights.ndjson.gz |
+      headwater enrich --key tailnum --as plane --source planes.csv --json > out.ndjson
+
+  From a SQLite table, with room for 1,000 planes in memory, bad lines put aside:
+    headwater enrich --input flights.ndjson --key tailnum --as plane \\
+      --source 'sqlite:planes.db?table=planes&key=tailnum' --memory 1000 \\
+      --rejects bad.ndjson -o out.ndjson
+
+Keys:
+  A string is looked up as it is, a number as it is written (so 1 and 1.0 differ); columns of text are
+  compared with that text. Null or no such field: the record has no key. An empty string is a key.
+  Of a repeated field the last one counts.
+
+JSON (--json), one object:
+  records = enriched + absent + no_key + rejected; dropped (left out by --on-missing drop);
+  source_calls (keys asked of the source), source_batches (round trips), source_duplicates (keys
+  that it has more than once), source_no_key (its rows without a key); elapsed_ms; interrupted
+  (null, \"sigint\", \"sigterm\" or \"closed_pipe\"); error (null, or why the run failed); tiers, the
+  fastest first: name, hits, misses, coalesced, hit_ratio, p50_us and p99_us of its look-ups.
+  It is printed on stdout with -o FILE, and otherwise on stderr, where nothing else is then printed.
+  A run that cannot begin (exit code 2) prints its error as text.
+
+Exit codes:
+    0  all done; also if the reader of our standard output closed it early (`| head`)
+    1  the run failed on its way; every record before the trouble is written
+    2  it could not begin: a wrong option, or a file or source that cannot be used; nothing is written
+    3  --on-missing fail, and a record could not be enriched; every record before it is written
+  130  interrupted by SIGINT; what was in flight is written (a second one ends at once)
+  143  the same for SIGTERM";
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
+  headwater load airports.ndjson.gz 'sqlite:data.db?table=airports&key=faa' --json
+
+The table is made if it is missing: columns of text for a CSV; for NDJSON a column per field, with
+true and false as 1 and 0, and nested values as JSON text. The key column is text and unique. Fields
+that the table lacks become new columns. Of rows with the same key the last one wins, also over rows
+that the table had. It is one transaction: a load that fails leaves the table as it was.
+
+Exit codes:
+    0  all rows are in the table
+    1  the load failed; the table is as it was
+    2  it could not begin: a wrong option, or a file or table that cannot be used";
+
+/// Read-through cache chains for data pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, about, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Enrich(Box<EnrichArgs>),
+    Load(LoadArgs),
+    Completions(CompletionsArgs),
+}
+
+/// Add a field to each record of a stream, looked up by one of its fields.
+///
+/// Records are read from a file or stdin (NDJSON or CSV; plain, gzip or zstd), looked up through a
+/// cache in memory, and written as NDJSON in the order in which they came. A record's own text is
+/// kept as it is. Memory does not grow with the input.
+#[derive(Debug, Args)]
+#[command(after_long_help = ENRICH_EXAMPLES, after_help = "See `--help` for examples, --json and exit codes.")]
+pub(crate) struct EnrichArgs {
+    /// Where records come from; `-` is stdin
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) input: PathBuf,
+
+    /// What the input is; without it, a name in `.csv` (also before `.gz`, `.zst`) is CSV, others are NDJSON
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// The field of a record to look up
+    #[arg(short, long, value_name = "FIELD")]
+    pub(crate) key: String,
+
+    /// The field to add, with what the source has for the key
+    #[arg(long = "as", value_name = "FIELD")]
+    pub(crate) new_field: String,
+
+    /// Where values are looked up: a CSV or NDJSON file, or `sqlite:PATH?table=T&key=K`
+    #[arg(short, long, value_name = "SOURCE")]
+    pub(crate) source: String,
+
+    /// The source's key column [default: the one named like --key]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) source_key: Option<String>,
+
+    /// How many found entries the tier in memory keeps, and as many absent ones; 0 for no such tier
+    #[arg(short, long, value_name = "ENTRIES", default_value_t = 10_000)]
+    pub(crate) memory: u64,
+
+    /// How long a found entry is kept: `250ms`, `90s`, `1h` [default: the whole run]
+    #[arg(long, value_name = "TIME", value_parser = parse_life)]
+    pub(crate) ttl: Option<Duration>,
+
+    /// How long it is remembered that the source lacks a key [default: the whole run]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) absent_ttl: Option<Duration>,
+
+    /// Do not remember that the source lacks a key
+    #[arg(long, conflicts_with = "absent_ttl")]
+    pub(crate) no_absent: bool,
+
+    /// How many batches are looked up at the same time
+    #[arg(short, long, value_name = "N", default_value = "8")]
+    pub(crate) concurrency: NonZeroUsize,
+
+    /// How many records are looked up together
+    #[arg(short, long, value_name = "N", default_value = "256")]
+    pub(crate) batch: NonZeroUsize,
+
+    /// What to do with a record that has no key, or whose key the source lacks
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnMissing::Pass)]
+    pub(crate) on_missing: OnMissing,
+
+    /// Where lines go that are no usable record, with line number and reason [default: the first
+    /// one fails the run]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+
+    /// Stop after that many records
+    #[arg(short, long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// The longest line that is taken for a record
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    pub(crate) max_line: usize,
+
+    /// Where enriched records go; `-` is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+
+    /// Print the summary as one JSON object: on stdout with -o FILE, on stderr without
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// Put a CSV or NDJSON file into a SQLite table, to be a source of `enrich`.
+#[derive(Debug, Args)]
+#[command(after_help = LOAD_EXAMPLES)]
+pub(crate) struct LoadArgs {
+    /// The file to load (plain, gzip or zstd); `-` is stdin
+    pub(crate) file: PathBuf,
+
+    /// Where to: `sqlite:PATH?table=T&key=K`
+    pub(crate) target: String,
+
+    /// What the file is; without it, a name in `.csv` (also before `.gz`, `.zst`) is CSV, others are NDJSON
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// The longest line that is taken for a row
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    pub(crate) max_line: usize,
+
+    /// Print the summary as one JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// Print a completion script for a shell.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Talk {
+    /// Print nothing but errors (and what --json asks for)
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Show no progress bar (there is none either if stderr is not a terminal)
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// What to do with a record that cannot be enriched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnMissing {
+    /// Write it as it came
+    Pass,
+    /// Leave it out
+    Drop,
+    /// End the run with exit code 3
+    Fail,
+}
+
+/// A time longer than zero.
+fn parse_life(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
+        Ok(life) => Ok(life),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A number of bytes, with an optional unit: `4096`, `64KiB`, `1MiB`, `2GiB`.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        _ => return Err("expected a number of bytes, KiB, MiB or GiB".to_owned()),
+    };
+    let number: usize = number.parse().map_err(|_| "expected a number".to_owned())?;
+    match number.checked_mul(1 << shift) {
+        Some(0) => Err("must be more than zero".to_owned()),
+        Some(size) => Ok(size),
+        None => Err("is too large".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_size("2 k"), Ok(2048));
+        assert!(parse_size("0").is_err());
+        assert!(parse_size("MiB").is_err());
+        assert!(parse_size("1.5M").is_err());
+        assert!(parse_size("99999999999999999G").is_err());
+    }
+}

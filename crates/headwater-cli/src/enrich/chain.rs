@@ -1,0 +1,70 @@
+//! The chain that a run looks keys up in, from its options.
+
+use crate::args::EnrichArgs;
+use crate::progress::grouped;
+use crate::source::{self, Json, Opened, Wanted};
+use crate::timed::{Latency, Timed};
+use anyhow::{Context, Result};
+use headwater::{BoxCache, Cache, Fetcher, Headwater, LruCache, Stats};
+use std::time::Duration;
+
+/// A chain with what the library does not count.
+pub(super) struct Chain {
+    pub(super) cache: BoxCache<str, Json>,
+    /// One per tier, the fastest first.
+    pub(super) latencies: Vec<Latency>,
+    pub(super) source_duplicates: u64,
+    pub(super) source_no_key: u64,
+}
+
+impl Chain {
+    /// Opens the source and puts tiers before it; also returns what there is to say about it.
+    pub(super) fn open(args: &EnrichArgs) -> Result<(Self, Vec<String>)> {
+        let wanted = Wanted {
+            place: &args.source,
+            key: args.source_key.as_deref().unwrap_or(&args.key),
+            max_line: args.max_line,
+        };
+        let Opened { fetcher, duplicates, no_key, mut notes } = source::open(&wanted)?;
+        let counted = [
+            (duplicates, "rows with a key that came before (the last row of each key counts)"),
+            (no_key, "rows without a key (not used)"),
+        ];
+        for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
+            notes.push(format!("{}: {what}: {}", args.source, grouped(count)));
+        }
+        let builder = Headwater::source(fetcher).limit(args.concurrency.get());
+        let (cache, latencies) = if args.memory == 0 {
+            (BoxCache::new(builder.build()), Vec::new())
+        } else {
+            let latency = Latency::new()?;
+            let memory = Timed::new(memory(args)?, latency.clone());
+            (BoxCache::new(builder.through(memory).build()), vec![latency])
+        };
+        let chain = Self { cache, latencies, source_duplicates: duplicates, source_no_key: no_key };
+        Ok((chain, notes))
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.cache.stats()
+    }
+
+    /// Ends it; there is nothing left to lose by then, so an error is of no interest.
+    pub(super) async fn close(&self) {
+        let _ = self.cache.close().await;
+    }
+}
+
+fn memory(args: &EnrichArgs) -> Result<LruCache<str, Json>> {
+    let absent_ttl = match args.no_absent {
+        true => Duration::ZERO,
+        // What the source lacks now it will lack for the whole run, unless it is said otherwise.
+        false => args.absent_ttl.unwrap_or(Duration::MAX),
+    };
+    let mut builder =
+        LruCache::builder(args.memory).absent_capacity(args.memory).absent_ttl(absent_ttl);
+    if let Some(ttl) = args.ttl {
+        builder = builder.time_to_live(ttl);
+    }
+    builder.build().context("--memory, --ttl")
+}

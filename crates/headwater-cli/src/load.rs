@@ -1,0 +1,112 @@
+//! `headwater load`: a file into a table, so that it can be a source.
+
+use crate::args::LoadArgs;
+use crate::exit::{Exit, complain, say};
+use crate::input::{self, BytesRead, Records};
+use crate::progress::{Progress, grouped, rate};
+use crate::source::url::{self, Place};
+use crate::sqlite::Loader;
+use anyhow::{Result, bail};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How far a load has got, for whoever draws it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progressed {
+    /// Rows read.
+    pub(crate) rows: Arc<AtomicU64>,
+}
+
+/// What a load did.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Loaded {
+    /// Rows put into the table.
+    pub(crate) rows: u64,
+    /// Of these, rows whose key the file had before.
+    pub(crate) duplicates: u64,
+    /// Rows without a key, which are not in the table.
+    pub(crate) no_key: u64,
+    /// Columns that the table did not have.
+    pub(crate) new_columns: u64,
+    elapsed_ms: u64,
+}
+
+/// A load that can begin.
+struct Job {
+    records: Records,
+    name: String,
+    bytes: BytesRead,
+    loader: Loader,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &LoadArgs) -> Exit {
+    let job = match prepare(args) {
+        Ok(job) => job,
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            return Exit::Unusable;
+        }
+    };
+    let begun = Instant::now();
+    let progressed = Progressed::default();
+    let rows = Arc::clone(&progressed.rows);
+    let progress = Progress::start(args.talk, false, job.bytes, move |elapsed| {
+        let rows = rows.load(Ordering::Relaxed);
+        format!("{} rows, {}", grouped(rows), rate(rows, "rows", elapsed))
+    });
+    let outcome = job.loader.load(job.records, &job.name, &progressed);
+    drop(progress);
+    match outcome {
+        Ok(loaded) => report(args, loaded, begun.elapsed()),
+        Err(error) => {
+            complain(&format_args!("{error:#}; the table is as it was"));
+            Exit::Failed
+        }
+    }
+}
+
+fn prepare(args: &LoadArgs) -> Result<Job> {
+    let table = match url::parse(&args.target)? {
+        Place::Sqlite(table) => table,
+        Place::Unsupported(what) => bail!("{}: this build has no {what} support", args.target),
+        Place::File(_) => {
+            bail!("{}: cannot load into a file; give sqlite:PATH?table=T&key=K", args.target)
+        }
+    };
+    let input = input::open(&args.file, args.format)?;
+    let (name, bytes) = (input.name.clone(), input.progress.clone());
+    let records = Records::new(input, args.max_line)?;
+    if let (Some(header), Some(key)) = (records.header(), &table.key) {
+        header.require(key).map_err(|error| error.context(name.clone()))?;
+    }
+    if args.file.exists() && same_file::is_same_file(&args.file, &table.path).unwrap_or(false) {
+        bail!("{name}: cannot be loaded into itself");
+    }
+    Ok(Job { loader: Loader::open(&table)?, records, name, bytes })
+}
+
+fn report(args: &LoadArgs, mut loaded: Loaded, elapsed: Duration) -> Exit {
+    loaded.elapsed_ms = crate::enrich::millis(elapsed);
+    if args.json {
+        return crate::enrich::print_json(&loaded, true);
+    }
+    if !args.talk.quiet {
+        let rows = grouped(loaded.rows);
+        say(&format!("{rows} rows into {} in {:.1} s", args.target, elapsed.as_secs_f64()));
+        let note = |count: u64, what: &str| {
+            if count > 0 {
+                say(&format!("{what}: {}", grouped(count)));
+            }
+        };
+        note(
+            loaded.duplicates,
+            "rows with a key that came before (the last row of each key counts)",
+        );
+        note(loaded.no_key, "rows without a key (left out)");
+        note(loaded.new_columns, "new columns");
+    }
+    Exit::Done
+}

@@ -1,0 +1,48 @@
+//! `headwater`: a pipeline's most common cache job, from the shell.
+//!
+//! Thin by intent: each command parses its arguments, builds what it needs of the library, runs, and
+//! ends with one of the [`exit`] codes. The logic of caching is the library's.
+
+mod args;
+mod enrich;
+mod exit;
+mod input;
+mod load;
+mod progress;
+mod record;
+mod signal;
+mod source;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+#[path = "sqlite_off.rs"]
+mod sqlite;
+mod timed;
+
+use args::{Cli, Command, CompletionsArgs};
+use clap::{CommandFactory, Parser};
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Enrich(args) => enrich::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Completions(args) => print_completions(&args),
+    };
+    exit.into()
+}
+
+fn print_completions(args: &CompletionsArgs) -> Exit {
+    use std::io::Write;
+    // Into memory first: the generator panics where the output is a closed pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "headwater", &mut script);
+    match std::io::stdout().write_all(&script) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            exit::complain(&format_args!("stdout: {error}"));
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    }
+}

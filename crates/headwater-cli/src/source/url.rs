@@ -1,0 +1,126 @@
+//! How places are named on the command line: a path, or a URL.
+
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+
+/// What a name stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    File(PathBuf),
+    Sqlite(Table),
+    /// Known, but not in this build; the store's name.
+    Unsupported(&'static str),
+}
+
+/// A table of a SQLite file: `sqlite:PATH?table=T&key=K`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) path: PathBuf,
+    pub(crate) table: String,
+    pub(crate) key: Option<String>,
+}
+
+/// Tells paths and URLs apart. A path that looks like a URL can be written with `./` before it.
+pub(crate) fn parse(place: &str) -> Result<Place> {
+    if let Some(rest) = place.strip_prefix("sqlite:") {
+        return parse_table(place, rest).map(Place::Sqlite);
+    }
+    match place.split_once("://").map(|(scheme, _)| scheme) {
+        Some("redis" | "rediss" | "valkey" | "valkeys") => Ok(Place::Unsupported("Redis")),
+        Some("firestore") => Ok(Place::Unsupported("Firestore")),
+        Some(scheme) if is_scheme(scheme) => {
+            bail!(
+                "{place}: unknown kind of place `{scheme}:`; give a file or sqlite:PATH?table=T&key=K"
+            )
+        }
+        _ => Ok(Place::File(place.into())),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+}
+
+fn parse_table(place: &str, rest: &str) -> Result<Table> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (mut table, mut key) = (None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "table" => table = Some(decode(value)),
+            "key" => key = Some(decode(value)),
+            _ => bail!("{place}: unknown setting `{name}`; there are `table` and `key`"),
+        }
+    }
+    if path.is_empty() {
+        bail!("{place}: names no file; give sqlite:PATH?table=T&key=K");
+    }
+    let Some(table) = table.filter(|name| !name.is_empty()) else {
+        bail!("{place}: names no table; give sqlite:PATH?table=T&key=K (quoted, for the shell)");
+    };
+    let path = decode(path).into();
+    Ok(Table { path, table, key: key.filter(|name| !name.is_empty()) })
+}
+
+/// Resolves `%3F` and the like; what is no such escape stays as it is.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(place: &str) -> (String, String, Option<String>) {
+        let Place::Sqlite(table) = parse(place).unwrap() else { panic!("{place} is no table") };
+        (table.path.display().to_string(), table.table, table.key)
+    }
+
+    #[test]
+    fn a_table_has_a_path_a_name_and_perhaps_a_key() {
+        let owned = |path: &str, table: &str, key: Option<&str>| {
+            (path.to_owned(), table.to_owned(), key.map(str::to_owned))
+        };
+        assert_eq!(table("sqlite:a/b.db?table=t&key=k"), owned("a/b.db", "t", Some("k")));
+        assert_eq!(table("sqlite:///a.db?table=t"), owned("/a.db", "t", None));
+        assert_eq!(table("sqlite:a%3Fb%zz.db?table=my%20t&key="), owned("a?b%zz.db", "my t", None));
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_named() {
+        let error = |place: &str| parse(place).unwrap_err().to_string();
+        assert!(error("sqlite:a.db").contains("names no table"));
+        assert!(error("sqlite:?table=t").contains("names no file"));
+        assert!(error("sqlite:a.db?tabel=t").contains("unknown setting `tabel`"));
+        assert!(error("postgres://h/db").contains("unknown kind of place `postgres:`"));
+    }
+
+    #[test]
+    fn stores_of_other_builds_are_known() {
+        assert_eq!(parse("redis://127.0.0.1").unwrap(), Place::Unsupported("Redis"));
+        assert_eq!(parse("firestore://demo/planes").unwrap(), Place::Unsupported("Firestore"));
+    }
+
+    #[test]
+    fn anything_else_is_a_file() {
+        assert_eq!(parse("a:b.csv").unwrap(), Place::File("a:b.csv".into()));
+        assert_eq!(parse("./x://y").unwrap(), Place::File("./x://y".into()));
+    }
+}

@@ -1,0 +1,119 @@
+//! SIGINT and SIGTERM, sent while an open pipe keeps the input from ending.
+#![cfg(unix)]
+
+use crate::support::{BASE, Room, Run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Stdio};
+
+const LINES: usize = 5_000;
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+/// Starts a run, lets it write all of [`LINES`] records, interrupts it while it waits for more, and
+/// returns what it said. Nothing is written after the signal, so all of it is what was in flight.
+fn interrupted_run(signal: Signal, more: &[&str]) -> (Run, String) {
+    let room = Room::new();
+    let mut child =
+        room.command(&[&BASE[..], more].concat()).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let feeder = std::thread::spawn(move || {
+        for n in 0..LINES {
+            writeln!(stdin, "{{\"n\":{n},\"k\":\"a\"}}").unwrap();
+        }
+        stdin
+    });
+    let mut records = String::new();
+    for _ in 0..LINES {
+        stdout.read_line(&mut records).unwrap();
+    }
+    let stdin = feeder.join().unwrap();
+    send(&child, signal);
+    stdout.read_to_string(&mut records).unwrap();
+    let run: Run = child.wait_with_output().unwrap().into();
+    drop(stdin);
+    (run, records)
+}
+
+#[test]
+fn sigint_ends_a_run_with_everything_written_and_a_summary() {
+    let (run, records) = interrupted_run(Signal::SIGINT, &[]);
+    run.ends_with(130);
+    assert_eq!(records.lines().count(), LINES);
+    assert!(records.ends_with("}}\n"));
+    assert!(run.stderr.contains("SIGINT: ending with what is in flight"), "{run:?}");
+    assert!(run.stderr.contains("records      5,000"), "{run:?}");
+}
+
+#[test]
+fn sigterm_does_the_same_with_its_own_exit_code() {
+    let (run, records) = interrupted_run(Signal::SIGTERM, &["--json"]);
+    run.ends_with(143);
+    assert_eq!(records.lines().count(), LINES);
+    let summary = run.summary();
+    assert_eq!((&summary["records"], &summary["interrupted"]), (&LINES.into(), &"sigterm".into()));
+}
+
+#[test]
+fn an_interrupted_run_ends_with_whole_records_in_order() {
+    let room = Room::new();
+    let mut child = room.command(&BASE).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    // Feeds without end: the signal comes in the middle of work.
+    let feeder = std::thread::spawn(move || {
+        (0_u64..).all(|n| writeln!(stdin, "{{\"n\":{n},\"k\":\"a\"}}").is_ok())
+    });
+    let mut records = String::new();
+    stdout.read_line(&mut records).unwrap();
+    send(&child, Signal::SIGINT);
+    stdout.read_to_string(&mut records).unwrap();
+    let run: Run = child.wait_with_output().unwrap().into();
+    run.ends_with(130);
+    assert!(!feeder.join().unwrap());
+    assert!(records.ends_with("}}\n"));
+    for (n, line) in records.lines().enumerate() {
+        assert!(line.starts_with(&format!("{{\"n\":{n},")), "{line}");
+    }
+}
+
+#[test]
+fn a_second_sigint_ends_a_run_that_cannot_finish() {
+    let room = Room::new();
+    let mut child = room.command(&BASE).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    // One record larger than the pipe: the writer is stuck until somebody reads all of it.
+    let huge = format!("{{\"k\":\"a\",\"x\":\"{}\"}}\n", "x".repeat(4 << 20));
+    let feeder = std::thread::spawn(move || {
+        let _ = stdin.write_all(huge.as_bytes());
+        stdin
+    });
+    let mut first = [0; 10];
+    stdout.read_exact(&mut first).unwrap();
+    send(&child, Signal::SIGINT);
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.contains("once more to end at once"), "{said}");
+    send(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(feeder.join().unwrap());
+}
+
+#[test]
+fn a_source_still_being_read_can_be_interrupted() {
+    let room = Room::new();
+    nix::unistd::mkfifo(&room.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let args = ["enrich", "--key", "k", "--as", "v", "--source", "fifo"];
+    let mut child = room.command(&args).spawn().unwrap();
+    // Opening it waits for the program to open its end.
+    let fifo = std::fs::File::options().write(true).open(room.path("fifo")).unwrap();
+    send(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), None, "ended by the signal itself");
+    drop(fifo);
+}

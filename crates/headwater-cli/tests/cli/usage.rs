@@ -1,0 +1,85 @@
+//! Help, completions, and command lines that make no sense.
+
+use crate::support::{BASE, Room};
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let room = Room::new();
+    let help = room.run(&["--help"]);
+    assert!(help.ok().contains("Examples:") && help.stdout.contains("enrich"));
+    let help = room.run(&["enrich", "--help"]);
+    for words in
+        ["Examples:", "Exit codes:", "--on-missing", "- drop: Leave it out", "source_calls"]
+    {
+        assert!(help.ok().contains(words), "{words}");
+    }
+    assert!(room.run(&["load", "--help"]).ok().contains("Exit codes:"));
+    let version = room.run(&["--version"]);
+    assert_eq!(version.ok(), format!("headwater {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    let room = Room::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = room.run(&["completions", shell]);
+        assert!(script.ok().contains("on-missing"), "{shell}");
+    }
+    room.run(&["completions", "cmd"]).fails(2, "invalid value 'cmd'");
+}
+
+#[test]
+fn completions_into_a_closed_pipe_are_no_trouble() {
+    let room = Room::new();
+    let mut child = room.command(&["completions", "bash"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let run: crate::support::Run = child.wait_with_output().unwrap().into();
+    assert_eq!((run.ok(), run.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_told() {
+    let room = Room::new();
+    room.run(&["enrich"]).fails(2, "--key <FIELD>");
+    room.run(&["enrichh"]).fails(2, "unrecognized subcommand");
+    let fails = |more: &[&str], words: &str| room.enrich("{}", more).fails(2, words);
+    fails(&["--memory=-1"], "--memory");
+    fails(&["--batch", "0"], "--batch");
+    fails(&["--concurrency", "0"], "--concurrency");
+    fails(&["--ttl", "soon"], "--ttl");
+    fails(&["--ttl", "0s"], "must be longer than zero");
+    fails(&["--absent-ttl", "1m", "--no-absent"], "cannot be used with");
+    fails(&["--on-missing", "skip"], "[possible values: pass, drop, fail]");
+    fails(&["--max-line", "64XB"], "--max-line");
+    fails(&["--limit", "many"], "--limit");
+    let run = room.run(&["enrich", "--key", "k", "--as", "k", "--source", "source.csv"]);
+    run.fails(2, "--as k: is the key itself");
+}
+
+#[test]
+fn extreme_settings_are_no_trouble() {
+    let room = Room::new();
+    let most = u64::MAX.to_string();
+    for more in [
+        ["--memory", &most],
+        ["--memory", "1"],
+        ["--ttl", "1ns"],
+        ["--ttl", "500years"],
+        ["--absent-ttl", "0s"],
+        ["--batch", &most],
+        ["--concurrency", &most],
+        ["--max-line", &most],
+        ["--limit", &most],
+    ] {
+        let run = room.enrich("{\"k\":\"a\"}\n{\"k\":\"zz\"}\n", &more);
+        assert_eq!(run.ok().lines().count(), 2, "{more:?}");
+    }
+}
+
+#[test]
+fn colours_are_never_forced_on_a_pipe() {
+    let room = Room::new();
+    let mut command = room.command(&[&BASE[..], &["--batch", "0"]].concat());
+    let output = command.env("NO_COLOR", "1").output().unwrap();
+    assert!(!output.stderr.contains(&0x1b));
+}
