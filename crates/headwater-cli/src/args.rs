@@ -11,6 +11,7 @@ Examples:
   headwater enrich --input flights.ndjson.gz --key tailnum --as plane \\
     --source planes.csv -o out.ndjson
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
+  headwater doctor --redis redis://127.0.0.1:6379
   headwater completions bash > ~/.local/share/bash-completion/completions/headwater
 
 See `headwater help enrich` for more.";
@@ -30,6 +31,18 @@ Examples:
       --source 'sqlite:planes.db?table=planes&key=tailnum' --memory 1000 \\
       --rejects bad.ndjson -o out.ndjson
 
+  With a Redis between memory and the source, which other runs and machines share:
+    headwater enrich --input flights.ndjson --key tailnum --as plane \\
+      --redis redis://127.0.0.1:6379 --ttl 1h --source planes.csv -o out.ndjson
+
+Redis (--redis; a build with `cargo build --release --features redis`):
+  What memory lacks is looked up there, and what the source has is stored there. Machines that run
+  at the same time ask the source once per key. A server that cannot be reached, refuses the password
+  or is no Redis is an error at the start (exit code 2), the first of them not with --redis-optional.
+  If it goes down later the run goes on from the source, says so, and counts `errors`.
+  The password may stand in the URL or in the variable HEADWATER_REDIS_PASSWORD.
+  `headwater doctor` tells whether a server is set up well for this.
+
 Keys:
   A string is looked up as it is, a number as it is written (so 1 and 1.0 differ); columns of text are
   compared with that text. Null or no such field: the record has no key. An empty string is a key.
@@ -40,7 +53,10 @@ JSON (--json), one object:
   source_calls (keys asked of the source), source_batches (round trips), source_duplicates (keys
   that it has more than once), source_no_key (its rows without a key); elapsed_ms; interrupted
   (null, \"sigint\", \"sigterm\" or \"closed_pipe\"); error (null, or why the run failed); tiers, the
-  fastest first: name, hits, misses, coalesced, hit_ratio, p50_us and p99_us of its look-ups.
+  fastest first: name, hits, misses, coalesced, errors, hit_ratio, p50_us and p99_us of its look-ups;
+  redis (null without --redis): namespace (null with --go-compatible), timeouts, failures, refusals,
+  rejected (failed at once, while it was known to be down), down (how often it was), unreadable
+  (values that are none of ours; each was a miss), dropped_fills.
   It is printed on stdout with -o FILE, and otherwise on stderr, where nothing else is then printed.
   A run that cannot begin (exit code 2) prints its error as text.
 
@@ -56,16 +72,40 @@ const LOAD_EXAMPLES: &str = "\
 Examples:
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
   headwater load airports.ndjson.gz 'sqlite:data.db?table=airports&key=faa' --json
+  headwater load planes.csv 'redis://127.0.0.1:6379/0?namespace=planes&key=tailnum' --ttl 24h
 
-The table is made if it is missing: columns of text for a CSV; for NDJSON a column per field, with
+SQLite: the table is made if it is missing: columns of text for a CSV; for NDJSON a column per field, with
 true and false as 1 and 0, and nested values as JSON text. The key column is text and unique. Fields
 that the table lacks become new columns. Of rows with the same key the last one wins, also over rows
 that the table had. It is one transaction: a load that fails leaves the table as it was.
 
+Redis (a build with `cargo build --release --features redis`): each row becomes a JSON object, as
+`enrich` would add it; of a CSV all values are texts. Rows with the same key: the last one wins. A load
+that fails leaves the rows before the trouble there; it can be repeated. What else the namespace
+has, stays. Then, with the same URL:
+  headwater enrich ... --source 'redis://127.0.0.1:6379/0?namespace=planes&key=tailnum'
+
 Exit codes:
-    0  all rows are in the table
-    1  the load failed; the table is as it was
-    2  it could not begin: a wrong option, or a file or table that cannot be used";
+    0  all rows are there
+    1  the load failed; a table is as it was, a Redis has the rows before the trouble
+    2  it could not begin: a wrong option, or a file or target that cannot be used";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  headwater doctor --redis redis://127.0.0.1:6379
+  headwater doctor --redis rediss://cache.internal:6379/2 --namespace planes --json
+
+It looks at the version, the role, the memory and what happens when it is full, at what the user may
+do, at how changes are announced, and measures PING, GET and the way of an announcement. It writes a
+few small keys of its own into the namespace, which it removes again.
+
+JSON (--json), one object on stdout: server; checks, each with name, level (\"ok\", \"note\", \"warning\"
+or \"problem\"), finding, and advice (or null); ping, get and push, each with p50_us and p99_us, or null.
+
+Exit codes:
+    0  nothing to complain about (notes are no complaints)
+    1  there are warnings or problems; that it cannot be reached is one
+    2  it could not begin: a wrong option or URL";
 
 /// Read-through cache chains for data pipelines.
 #[derive(Debug, Parser)]
@@ -79,6 +119,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Enrich(Box<EnrichArgs>),
     Load(LoadArgs),
+    Doctor(DoctorArgs),
     Completions(CompletionsArgs),
 }
 
@@ -106,7 +147,8 @@ pub(crate) struct EnrichArgs {
     #[arg(long = "as", value_name = "FIELD")]
     pub(crate) new_field: String,
 
-    /// Where values are looked up: a CSV or NDJSON file, or `sqlite:PATH?table=T&key=K`
+    /// Where values are looked up: a CSV or NDJSON file, `sqlite:PATH?table=T&key=K` or
+    /// `redis://HOST:PORT/DB?namespace=NS`
     #[arg(short, long, value_name = "SOURCE")]
     pub(crate) source: String,
 
@@ -118,11 +160,15 @@ pub(crate) struct EnrichArgs {
     #[arg(short, long, value_name = "ENTRIES", default_value_t = 10_000)]
     pub(crate) memory: u64,
 
-    /// How long a found entry is kept: `250ms`, `90s`, `1h` [default: the whole run]
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+
+    /// How long a found entry is kept, in memory and in Redis: `250ms`, `90s`, `1h` [default: the
+    /// whole run, and 1h in Redis]
     #[arg(long, value_name = "TIME", value_parser = parse_life)]
     pub(crate) ttl: Option<Duration>,
 
-    /// How long it is remembered that the source lacks a key [default: the whole run]
+    /// How long it is remembered that the source lacks a key [default: the whole run, and 1m in Redis]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) absent_ttl: Option<Duration>,
 
@@ -167,15 +213,62 @@ pub(crate) struct EnrichArgs {
     pub(crate) talk: Talk,
 }
 
-/// Put a CSV or NDJSON file into a SQLite table, to be a source of `enrich`.
+/// The tier in Redis, if there is one.
+#[derive(Debug, Args)]
+pub(crate) struct RedisArgs {
+    /// A Redis or Valkey between memory and the source: `redis://HOST:PORT/DB`
+    #[arg(id = "redis", long = "redis", value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// What keeps these entries apart from others in that Redis [default: the source's name and its
+    /// key column: `planes/tailnum`]
+    #[arg(long, value_name = "NAME", requires = "redis")]
+    pub(crate) namespace: Option<String>,
+
+    /// Read and write values in Redis as the Go package does: plain JSON under plain keys, and
+    /// nothing about keys that the source lacks
+    #[arg(long, conflicts_with = "namespace")]
+    pub(crate) go_compatible: bool,
+
+    /// Start also if that Redis cannot be reached
+    #[arg(long, requires = "redis")]
+    pub(crate) redis_optional: bool,
+}
+
+/// Say in plain words what is wrong with a Redis or Valkey, for use as a tier.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// The server: `redis://HOST:PORT/DB`; the password may also be in HEADWATER_REDIS_PASSWORD
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: String,
+
+    /// The namespace that is to be used, for users who may use no other
+    #[arg(long, value_name = "NAME", default_value = "headwater")]
+    pub(crate) namespace: String,
+
+    /// Print the findings as one JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Put a CSV or NDJSON file into a SQLite table or a Redis, to be a source of `enrich`.
 #[derive(Debug, Args)]
 #[command(after_help = LOAD_EXAMPLES)]
 pub(crate) struct LoadArgs {
     /// The file to load (plain, gzip or zstd); `-` is stdin
     pub(crate) file: PathBuf,
 
-    /// Where to: `sqlite:PATH?table=T&key=K`
+    /// Where to: `sqlite:PATH?table=T&key=K` or `redis://HOST:PORT/DB?namespace=NS&key=K`
     pub(crate) target: String,
+
+    /// How long rows stay in Redis: `90s`, `24h` [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = parse_life)]
+    pub(crate) ttl: Option<Duration>,
+
+    /// Write into Redis as the Go package does: plain JSON under plain keys, without a namespace
+    #[arg(long)]
+    pub(crate) go_compatible: bool,
 
     /// What the file is; without it, a name in `.csv` (also before `.gz`, `.zst`) is CSV, others are NDJSON
     #[arg(long, value_enum)]

@@ -7,9 +7,16 @@ mod args;
 mod enrich;
 mod exit;
 mod input;
+mod json;
 mod load;
 mod progress;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(not(feature = "redis"))]
+#[path = "redis_off.rs"]
+mod redis;
+mod rows;
 mod signal;
 mod source;
 #[cfg(feature = "sqlite")]
@@ -28,6 +35,7 @@ fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Enrich(args) => enrich::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Doctor(args) => redis::run_doctor(&args),
         Command::Completions(args) => print_completions(&args),
     };
     exit.into()

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use headwater::{Entry, Key, Moment, Prepared, Removals, Resident, Shared, Tier, Value};
+use headwater::{Batching, Entry, Key, Moment, Prepared, Removals, Resident, Shared, Tier, Value};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -110,6 +110,10 @@ impl<T: Tier> Tier for Timed<T> {
 
     fn life(&self, key: &T::Key, entry: &Entry<T::Value>) -> Option<Moment> {
         self.inner.life(key, entry)
+    }
+
+    fn batching(&self) -> Option<Batching> {
+        self.inner.batching()
     }
 
     fn shared(&self) -> Option<&dyn Shared<T::Key, T::Value>> {

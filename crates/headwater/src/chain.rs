@@ -96,10 +96,10 @@ impl<N: Cache> ChainBuilder<N> {
         self
     }
 
-    /// How many fills may wait, for each tier that is not in memory; more are dropped and counted.
-    /// Default: 1,024 fills, each of one load.
-    pub fn pending_fills(mut self, fills: usize) -> Self {
-        self.settings.pending_fills = fills;
+    /// How many entries may be on their way into each tier that is not in memory; more are not
+    /// stored there, and counted as dropped. Default: 65,536.
+    pub fn pending_fills(mut self, entries: usize) -> Self {
+        self.settings.pending_fills = entries;
         self
     }
 

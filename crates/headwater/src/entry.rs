@@ -90,12 +90,13 @@ impl<V> Entry<V> {
     /// Lets it live until `moment` at most: an earlier end that it has already stays.
     #[must_use]
     pub fn expires_at(mut self, moment: Moment) -> Self {
-        self.shorten(moment);
+        self.shorten(Some(moment));
         self
     }
 
-    pub(crate) fn shorten(&mut self, moment: Moment) {
-        self.expiry = Some(self.expiry.map_or(moment, |own| own.min(moment)));
+    /// Ends its life at `end` at the latest; no end leaves it as it is.
+    pub(crate) fn shorten(&mut self, end: Option<Moment>) {
+        self.expiry = self.expiry.into_iter().chain(end).min();
     }
 
     /// States when the source was asked for it.

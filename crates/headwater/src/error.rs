@@ -29,7 +29,8 @@ pub enum ErrorKind {
     Closed,
     /// A setting makes no sense; the message names it.
     InvalidConfig,
-    /// A load asked, directly or through others, for the very key that it is loading.
+    /// A load asked, directly or through others, for the very key that it is loading, or loads are
+    /// nested too deep. Not noticed where the load asks from a task that it spawned.
     Reentrant,
     /// The source panicked.
     Panicked,

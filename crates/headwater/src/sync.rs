@@ -1,7 +1,7 @@
 //! The synchronization primitives of everything that threads share, in one place, so that the
 //! schedule explorer (`crates/schedules`) can build the same code on its own.
 
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, MutexGuard, OnceLock};
 pub(crate) use std::thread_local;
 

@@ -1,5 +1,7 @@
 //! Every fetcher, cache and tier of the library, held to the promises of its trait.
 
+#![allow(clippy::expect_used, reason = "helpers of tests may panic as tests may")]
+
 use headwater::testkit::{Fleet, ManualClock, Member, RemoteTier, TestSource};
 use headwater::{
     Batching, BoxCache, BoxFetcher, Headwater, LruCache, MemoryCache, Orphans, ReadThrough, Source,

@@ -109,10 +109,10 @@ impl Cache {
         if let Some(opened) = boarding.opened.take() {
             let own: std::sync::Arc<[u32]> = std::sync::Arc::from(&*opened.keys);
             let load = Arc::clone(self).load(opened.id, opened.keys.clone());
-            self.flights.depart(&boarding, &opened, Arc::from(&*own), load);
+            self.flights.depart(&boarding, opened.ride, Arc::from(&*own), load);
         }
         let flights: Vec<_> = boarding.rides.iter().map(|ride| Arc::clone(ride.flight())).collect();
-        join_all(boarding.rides).await;
+        join_all(std::mem::take(&mut boarding.rides)).await;
         let outcome = |boarded| match boarded {
             Boarded::Hit(entry) => Ok(entry),
             Boarded::Riding { ride, place } => {
@@ -121,7 +121,7 @@ impl Cache {
             }
             Boarded::Refused(error) => Err(error),
         };
-        let entries = boarding.keys.into_iter().map(outcome);
+        let entries = std::mem::take(&mut boarding.keys).into_iter().map(outcome);
         entries.map(|entry: Result<Entry<usize>>| entry.and_then(Entry::into_outcome)).collect()
     }
 

@@ -1,8 +1,8 @@
 //! One batch: find each record's key, look all of them up, and say what becomes of each record.
 
 use crate::input::{Batch, Header, Row, Span};
+use crate::json::Json;
 use crate::record::{self, Splice};
-use crate::source::Json;
 use headwater::{BoxCache, Fetcher};
 use std::borrow::Cow;
 use std::ops::Range;

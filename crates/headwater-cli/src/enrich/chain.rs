@@ -1,11 +1,13 @@
 //! The chain that a run looks keys up in, from its options.
 
 use crate::args::EnrichArgs;
+use crate::json::Json;
 use crate::progress::grouped;
-use crate::source::{self, Json, Opened, Wanted};
+use crate::redis;
+use crate::source::{self, Opened, Wanted, url};
 use crate::timed::{Latency, Timed};
 use anyhow::{Context, Result};
-use headwater::{BoxCache, Cache, Fetcher, Headwater, LruCache, Stats};
+use headwater::{BoxCache, Cache, Clock, Fetcher, Headwater, LruCache, Stats};
 use std::time::Duration;
 
 /// A chain with what the library does not count.
@@ -13,36 +15,49 @@ pub(super) struct Chain {
     pub(super) cache: BoxCache<str, Json>,
     /// One per tier, the fastest first.
     pub(super) latencies: Vec<Latency>,
+    pub(super) redis: Option<redis::Tier>,
     pub(super) source_duplicates: u64,
     pub(super) source_no_key: u64,
 }
 
 impl Chain {
-    /// Opens the source and puts tiers before it; also returns what there is to say about it.
-    pub(super) fn open(args: &EnrichArgs) -> Result<(Self, Vec<String>)> {
+    /// Opens the source and puts tiers before it, on the present runtime; also returns what there
+    /// is to say about it.
+    pub(super) async fn open(args: &EnrichArgs) -> Result<(Self, Vec<String>)> {
         let wanted = Wanted {
             place: &args.source,
             key: args.source_key.as_deref().unwrap_or(&args.key),
             max_line: args.max_line,
+            go: args.redis.go_compatible,
         };
-        let Opened { fetcher, duplicates, no_key, mut notes } = source::open(&wanted)?;
+        let Opened { fetcher, duplicates, no_key, mut notes } = source::open(&wanted).await?;
         let counted = [
             (duplicates, "rows with a key that came before (the last row of each key counts)"),
             (no_key, "rows without a key (not used)"),
         ];
         for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
-            notes.push(format!("{}: {what}: {}", args.source, grouped(count)));
+            notes.push(format!("{}: {what}: {}", url::shown(&args.source), grouped(count)));
         }
-        let builder = Headwater::source(fetcher).limit(args.concurrency.get());
-        let (cache, latencies) = if args.memory == 0 {
-            (BoxCache::new(builder.build()), Vec::new())
-        } else {
-            let latency = Latency::new()?;
-            let memory = Timed::new(memory(args)?, latency.clone());
-            (BoxCache::new(builder.through(memory).build()), vec![latency])
+        let source = Headwater::source(fetcher).limit(args.concurrency.get());
+        let (mut latencies, mut redis) = (Vec::new(), None);
+        let mut cache = match &args.redis.url {
+            None => BoxCache::new(source.build()),
+            Some(url) => {
+                let (tier, said) = redis::Tier::open(url, args).await?;
+                notes.extend(said);
+                let latency = Latency::new()?;
+                latencies.push(latency.clone());
+                redis.insert(tier).before(source, latency)
+            }
         };
-        let chain = Self { cache, latencies, source_duplicates: duplicates, source_no_key: no_key };
-        Ok((chain, notes))
+        if args.memory > 0 {
+            let latency = Latency::new()?;
+            latencies.insert(0, latency.clone());
+            let memory = Timed::new(memory(args)?, latency);
+            cache = BoxCache::new(Headwater::over(cache, Clock::system()).through(memory).build());
+        }
+        let (source_duplicates, source_no_key) = (duplicates, no_key);
+        Ok((Self { cache, latencies, redis, source_duplicates, source_no_key }, notes))
     }
 
     pub(super) fn stats(&self) -> Stats {

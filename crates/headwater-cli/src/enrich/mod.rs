@@ -29,6 +29,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+pub(crate) use summary::RedisSummary;
 use summary::{Summary, Tally};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -43,6 +44,7 @@ struct Job {
     bytes: BytesRead,
     chain: Chain,
     sink: Sink,
+    runtime: Runtime,
 }
 
 /// Runs the command.
@@ -68,7 +70,8 @@ fn prepare(args: &EnrichArgs) -> Result<Job> {
     let (name, live, bytes) = (input.name.clone(), input.live, input.progress.clone());
     let records = Records::new(input, args.max_line)?;
     let plan = Arc::new(plan(args, &records).with_context(|| name.clone())?);
-    let (chain, notes) = Chain::open(args)?;
+    let runtime = Runtime::new().context("starting threads")?;
+    let (chain, notes) = runtime.block_on(Chain::open(args))?;
     if says_notes(args) {
         notes.iter().for_each(|note| say(&format!("note: {note}")));
     }
@@ -77,7 +80,7 @@ fn prepare(args: &EnrichArgs) -> Result<Job> {
     let (on_missing, tally) = (args.on_missing, Arc::new(Tally::default()));
     let reading = Reading { name: name.clone(), batch: args.batch, limit: args.limit, live };
     let sink = Sink { plan, output, rejects, on_missing, tally, input: name };
-    Ok(Job { records, reading, bytes, chain, sink })
+    Ok(Job { records, reading, bytes, chain, sink, runtime })
 }
 
 fn plan(args: &EnrichArgs, records: &Records) -> Result<Plan> {
@@ -95,13 +98,15 @@ fn plan(args: &EnrichArgs, records: &Records) -> Result<Plan> {
 }
 
 fn execute(args: &EnrichArgs, job: Job, begun: Instant) -> Result<Exit> {
-    let Job { records, reading, bytes, chain, sink } = job;
+    let Job { records, reading, bytes, chain, sink, runtime } = job;
     let tally = Arc::clone(&sink.tally);
-    let runtime = Runtime::new().context("starting threads")?;
     let progress = progress(args, bytes, &tally, &chain);
     let (plan, cache) = (Arc::clone(&sink.plan), chain.cache.clone());
     let pipeline = Pipeline { plan, chain: cache, concurrency: args.concurrency.get() };
     let (announces, speak) = (says_notes(args), progress.speaker());
+    if let Some(tier) = chain.redis.clone().filter(|_| announces) {
+        runtime.spawn(tier.watch(progress.speaker()));
+    }
     let ended = runtime.block_on(async {
         let announce = move |signal: Signal| {
             if announces {
@@ -149,6 +154,9 @@ fn conclude(args: &EnrichArgs, summary: &Summary, ended: &Ended) -> Exit {
     };
     if let Some(error) = summary.error.as_ref().filter(|_| !json_on_stderr(args)) {
         complain(error);
+    }
+    if says_notes(args) {
+        summary.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
     if args.json {
         let printed = print_json(summary, !json_on_stderr(args));

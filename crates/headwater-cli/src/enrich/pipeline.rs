@@ -8,8 +8,8 @@
 use super::answer::{Answered, Plan, answer};
 use super::sink::{Sink, Stop};
 use crate::input::Feed;
+use crate::json::Json;
 use crate::signal::{Signal, Signals};
-use crate::source::Json;
 use anyhow::anyhow;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;

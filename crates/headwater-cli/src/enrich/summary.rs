@@ -37,6 +37,7 @@ pub(super) struct Summary {
     interrupted: Option<&'static str>,
     pub(super) error: Option<String>,
     tiers: Vec<TierSummary>,
+    redis: Option<RedisSummary>,
     #[serde(skip)]
     elapsed: Duration,
 }
@@ -48,9 +49,25 @@ struct TierSummary {
     hits: u64,
     misses: u64,
     coalesced: u64,
+    errors: u64,
     hit_ratio: f64,
     p50_us: f64,
     p99_us: f64,
+}
+
+/// What else is known of the tier in Redis.
+#[derive(Debug, Serialize)]
+pub(crate) struct RedisSummary {
+    pub(crate) namespace: Option<String>,
+    pub(crate) timeouts: u64,
+    pub(crate) failures: u64,
+    pub(crate) refusals: u64,
+    pub(crate) rejected: u64,
+    /// How often it was taken to be down.
+    pub(crate) down: u64,
+    /// Values found that are none of ours.
+    pub(crate) unreadable: u64,
+    pub(crate) dropped_fills: u64,
 }
 
 impl Summary {
@@ -58,6 +75,7 @@ impl Summary {
     pub(super) fn new(tally: &Tally, chain: &Chain, elapsed: Duration, ended: &Ended) -> Self {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Stats { tiers, source, .. } = chain.stats();
+        let redis = chain.redis.as_ref().zip(tiers.last()).map(|(redis, tier)| redis.summary(tier));
         let latencies = chain.latencies.iter();
         let tiers = tiers.into_iter().zip(latencies).map(|(tier, latency)| {
             let (p50_us, p99_us) = (latency.micros_at(0.5), latency.micros_at(0.99));
@@ -79,6 +97,7 @@ impl Summary {
             interrupted,
             error,
             tiers: tiers.collect(),
+            redis,
             elapsed,
         }
     }
@@ -87,6 +106,27 @@ impl Summary {
     pub(super) fn table(&self) -> String {
         let (records, tiers) = (aligned(&self.record_rows()), aligned(&self.tier_rows()));
         format!("{records}\n{tiers}\n{}", self.closing_line())
+    }
+
+    /// What its reader should not miss, although the run went on.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |count: u64, what: &str| {
+            if count > 0 {
+                warnings.push(format!("redis: {} {what}", grouped(count)));
+            }
+        };
+        if let Some(redis) = &self.redis {
+            let failed = redis.timeouts + redis.failures + redis.refusals + redis.rejected;
+            warn(failed, "operations failed; what they were for came from the source");
+            warn(
+                redis.unreadable,
+                "values were none of ours, and were asked of the source; does another program use \
+                 this namespace?",
+            );
+            warn(redis.dropped_fills, "fills were given up; these keys are not stored there");
+        }
+        warnings
     }
 
     fn record_rows(&self) -> Vec<Vec<String>> {
@@ -109,13 +149,14 @@ impl Summary {
     }
 
     fn tier_rows(&self) -> Vec<Vec<String>> {
-        let header = ["tier", "hits", "misses", "hit ratio", "p50", "p99"];
+        let header = ["tier", "hits", "misses", "errors", "hit ratio", "p50", "p99"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         for tier in &self.tiers {
             rows.push(vec![
                 tier.name.clone(),
                 grouped(tier.hits),
                 grouped(tier.misses),
+                grouped(tier.errors),
                 format!("{:.1} %", tier.hit_ratio * 100.0),
                 micros(tier.p50_us),
                 micros(tier.p99_us),
@@ -140,6 +181,7 @@ impl TierSummary {
             hits: tier.hits,
             misses: tier.misses,
             coalesced: tier.coalesced,
+            errors: tier.errors,
             p50_us,
             p99_us,
         }

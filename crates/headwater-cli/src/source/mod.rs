@@ -3,14 +3,11 @@
 mod file;
 pub(crate) mod url;
 
+use crate::json::Json;
 use anyhow::{Result, bail};
 use headwater::BoxFetcher;
 use std::path::PathBuf;
-use std::sync::Arc;
 use url::Place;
-
-/// A value as it is spliced into records: the text of a JSON object.
-pub(crate) type Json = Arc<str>;
 
 /// A source that is ready, and what there is to say about it.
 pub(crate) struct Opened {
@@ -31,14 +28,19 @@ pub(crate) struct Wanted<'a> {
     pub(crate) key: &'a str,
     /// The longest line of a file.
     pub(crate) max_line: usize,
+    /// Whether values in Redis are those of the Go package.
+    pub(crate) go: bool,
 }
 
-/// Opens a source, so far that no later call can fail for a wrong name.
-pub(crate) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
+/// Opens a source, on the present runtime, so far that no later call can fail for a wrong name.
+pub(crate) async fn open(wanted: &Wanted<'_>) -> Result<Opened> {
     match url::parse(wanted.place)? {
         Place::File(path) => file::open(&path, wanted),
         Place::Sqlite(table) => crate::sqlite::open_source(&table, wanted),
-        Place::Unsupported(what) => bail!("{}: this build has no {what} support", wanted.place),
+        Place::Redis(server) => crate::redis::open_source(&server, wanted).await,
+        Place::Unsupported(what) => {
+            bail!("{}: this build has no {what} support", wanted.place)
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! How places are named on the command line: a path, or a URL.
 
 use anyhow::{Result, bail};
+use std::fmt;
 use std::path::PathBuf;
 
 /// What a name stands for.
@@ -8,8 +9,20 @@ use std::path::PathBuf;
 pub(crate) enum Place {
     File(PathBuf),
     Sqlite(Table),
+    Redis(Server),
     /// Known, but not in this build; the store's name.
     Unsupported(&'static str),
+}
+
+impl Place {
+    /// The key column that a URL names.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Sqlite(table) => table.key.as_deref(),
+            Self::Redis(server) => server.key.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// A table of a SQLite file: `sqlite:PATH?table=T&key=K`.
@@ -20,17 +33,59 @@ pub(crate) struct Table {
     pub(crate) key: Option<String>,
 }
 
+/// A Redis or Valkey server, or a part of one: `redis://HOST:PORT/DB?namespace=NS&key=K`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// What the client connects to; may hold a password.
+    pub(crate) url: String,
+    pub(crate) namespace: Option<String>,
+    /// The key column of what is loaded.
+    pub(crate) key: Option<String>,
+}
+
+impl fmt::Display for Server {
+    /// Without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.url))
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&shown(&self.url)).finish()
+    }
+}
+
+/// A place as it may be printed: without user and password.
+pub(crate) fn shown(place: &str) -> String {
+    let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
+    // Also where the password has characters that should have been escaped.
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}://{rest}"),
+        None => place.to_owned(),
+    }
+}
+
+/// Whether a URL names a Redis or Valkey server.
+fn is_redis(scheme: &str) -> bool {
+    matches!(
+        scheme,
+        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" | "valkey+unix" | "unix"
+    )
+}
+
 /// Tells paths and URLs apart. A path that looks like a URL can be written with `./` before it.
 pub(crate) fn parse(place: &str) -> Result<Place> {
     if let Some(rest) = place.strip_prefix("sqlite:") {
         return parse_table(place, rest).map(Place::Sqlite);
     }
     match place.split_once("://").map(|(scheme, _)| scheme) {
-        Some("redis" | "rediss" | "valkey" | "valkeys") => Ok(Place::Unsupported("Redis")),
+        Some(scheme) if is_redis(scheme) => parse_server(place).map(Place::Redis),
         Some("firestore") => Ok(Place::Unsupported("Firestore")),
         Some(scheme) if is_scheme(scheme) => {
             bail!(
-                "{place}: unknown kind of place `{scheme}:`; give a file or sqlite:PATH?table=T&key=K"
+                "{place}: unknown kind of place `{scheme}:`; give a file, \
+                 sqlite:PATH?table=T&key=K or redis://HOST/DB?namespace=NS"
             )
         }
         _ => Ok(Place::File(place.into())),
@@ -39,6 +94,35 @@ pub(crate) fn parse(place: &str) -> Result<Place> {
 
 fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+}
+
+/// Takes our own settings out of a URL; what is left is the client's.
+pub(crate) fn parse_server(place: &str) -> Result<Server> {
+    let is_server = place.split_once("://").is_some_and(|(scheme, _)| is_redis(scheme));
+    if !is_server {
+        bail!("{}: not a Redis URL; give redis://HOST:PORT/DB", shown(place));
+    }
+    let (base, query) = place.split_once('?').unwrap_or((place, ""));
+    let (mut namespace, mut key, mut rest) = (None, None, Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "namespace" => namespace = Some(decode(value)),
+            "key" => key = Some(decode(value)),
+            // The client's, for sockets.
+            "db" | "user" | "pass" if base.contains("unix:") => rest.push(pair),
+            _ => bail!(
+                "{}: unknown setting `{name}`; there are `namespace` and `key`",
+                shown(base)
+            ),
+        }
+    }
+    let url = match rest.is_empty() {
+        true => base.to_owned(),
+        false => format!("{base}?{}", rest.join("&")),
+    };
+    let given = |text: &String| !text.is_empty();
+    Ok(Server { url, namespace: namespace.filter(given), key: key.filter(given) })
 }
 
 fn parse_table(place: &str, rest: &str) -> Result<Table> {
@@ -114,8 +198,25 @@ mod tests {
 
     #[test]
     fn stores_of_other_builds_are_known() {
-        assert_eq!(parse("redis://127.0.0.1").unwrap(), Place::Unsupported("Redis"));
         assert_eq!(parse("firestore://demo/planes").unwrap(), Place::Unsupported("Firestore"));
+    }
+
+    #[test]
+    fn a_server_keeps_its_url_and_its_password_to_itself() {
+        let place = "redis://me:p@ss@host:7/2?namespace=my%3Aplanes&key=id";
+        let Place::Redis(server) = parse(place).unwrap() else { panic!("no server") };
+        assert_eq!(server.url, "redis://me:p@ss@host:7/2");
+        assert_eq!(server.namespace.as_deref(), Some("my:planes"));
+        assert_eq!(server.key.as_deref(), Some("id"));
+        assert_eq!(server.to_string(), "redis://host:7/2");
+        assert_eq!(format!("{server:?}"), r#"Server("redis://host:7/2")"#);
+        let socket = parse_server("redis+unix:///run/r.sock?db=2&namespace=n").unwrap();
+        assert_eq!(socket.url, "redis+unix:///run/r.sock?db=2");
+        let error = |place: &str| parse_server(place).unwrap_err().to_string();
+        assert!(error("redis://u:secret@h?db=2").contains("unknown setting `db`"));
+        assert!(!error("redis://u:secret@h?db=2").contains("secret"));
+        assert!(error("http://u:secret@h").contains("http://h: not a Redis URL"));
+        assert!(error("localhost:6379").contains("not a Redis URL"));
     }
 
     #[test]

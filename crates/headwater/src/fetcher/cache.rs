@@ -42,13 +42,21 @@ pub trait Cache: Fetcher {
         entry: impl Into<Entry<Self::Value>> + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 
+    /// As [`insert`](Self::insert), and hands back the entry with the life that it got here: what a
+    /// cache in front of this one keeps of it.
+    fn insert_through(
+        &self,
+        key: &Self::Key,
+        entry: Entry<Self::Value>,
+    ) -> impl Future<Output = Result<Entry<Self::Value>>> + Send;
+
     /// Removes everything from every tier.
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;
 
     /// The counters so far, the fastest tier first.
     fn stats(&self) -> Stats;
 
-    /// Tells `above` from now on which keys change here without its doing, because another process
-    /// changed them; for as long as it exists.
+    /// Tells `above` from now on which keys are changed here, by this process or another; for as long
+    /// as it exists.
     fn attach(&self, above: Weak<dyn Above<Self::Key>>);
 }

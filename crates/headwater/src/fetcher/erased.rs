@@ -27,7 +27,11 @@ trait DynFetcher<K: ?Sized + Key, V: Value>: Send + Sync {
 trait DynCache<K: ?Sized + Key, V: Value>: DynFetcher<K, V> {
     fn invalidate_dyn<'a>(&'a self, key: &'a K) -> BoxFuture<'a, Result<()>>;
     fn invalidate_many_dyn<'a>(&'a self, keys: &'a [&'a K]) -> BoxFuture<'a, Result<()>>;
-    fn insert_dyn<'a>(&'a self, key: &'a K, entry: Entry<V>) -> BoxFuture<'a, Result<()>>;
+    fn insert_through_dyn<'a>(
+        &'a self,
+        key: &'a K,
+        entry: Entry<V>,
+    ) -> BoxFuture<'a, Result<Entry<V>>>;
     fn clear_dyn(&self) -> BoxFuture<'_, Result<()>>;
     fn stats_dyn(&self) -> Stats;
     fn attach_dyn(&self, above: Weak<dyn Above<K>>);
@@ -75,12 +79,12 @@ impl<C: Cache> DynCache<C::Key, C::Value> for C {
         Box::pin(self.invalidate_many(keys))
     }
 
-    fn insert_dyn<'a>(
+    fn insert_through_dyn<'a>(
         &'a self,
         key: &'a C::Key,
         entry: Entry<C::Value>,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.insert(key, entry))
+    ) -> BoxFuture<'a, Result<Entry<C::Value>>> {
+        Box::pin(self.insert_through(key, entry))
     }
 
     fn clear_dyn(&self) -> BoxFuture<'_, Result<()>> {
@@ -204,7 +208,11 @@ impl<K: ?Sized + Key, V: Value> Cache for BoxCache<K, V> {
     }
 
     async fn insert(&self, key: &K, entry: impl Into<Entry<V>> + Send) -> Result<()> {
-        self.0.insert_dyn(key, entry.into()).await
+        self.0.insert_through_dyn(key, entry.into()).await.map(drop)
+    }
+
+    async fn insert_through(&self, key: &K, entry: Entry<V>) -> Result<Entry<V>> {
+        self.0.insert_through_dyn(key, entry).await
     }
 
     async fn clear(&self) -> Result<()> {

@@ -1,9 +1,11 @@
 use super::one_per_key;
+use crate::flight::panicked;
 use crate::{Fetcher, Key, Result, Value};
-use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 
 /// How many calls of a one-key function run at once for a `fetch_many`.
 const MANY_AT_ONCE: usize = 16;
@@ -65,6 +67,12 @@ where
     FetchManyFn { function, key: PhantomData }
 }
 
+/// A call among others, whose panic must not be theirs.
+async fn one_of_many<V>(call: impl Future<Output = Result<V>>) -> Result<V> {
+    let outcome = AssertUnwindSafe(call).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
 /// A function of one key as a [`Fetcher`]; made by [`fetch_fn`].
 pub struct FetchFn<K: ?Sized, F> {
     function: F,
@@ -98,7 +106,7 @@ where
             if running.len() == MANY_AT_ONCE {
                 outcomes.extend(running.next().await);
             }
-            running.push_back((self.function)((*key).to_owned()));
+            running.push_back(one_of_many((self.function)((*key).to_owned())));
         }
         while let Some(outcome) = running.next().await {
             outcomes.push(outcome);

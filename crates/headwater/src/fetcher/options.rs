@@ -55,6 +55,10 @@ impl FetchOptions {
         self.skipped.is_empty() && self.max_age.is_none()
     }
 
+    pub(crate) fn bounds_age(&self) -> bool {
+        self.max_age.is_some()
+    }
+
     /// Whether the tier called `name` is not to be read.
     #[must_use]
     pub fn skips(&self, name: &str) -> bool {

@@ -69,11 +69,9 @@ impl Seats {
         self.wakers[seat].take()
     }
 
-    fn wait(&mut self, seat: usize, waker: &Waker) {
-        match &mut self.wakers[seat] {
-            Some(known) => known.clone_from(waker),
-            empty => *empty = Some(waker.clone()),
-        }
+    /// Puts a waker into a seat, and hands out the one that was there.
+    fn wait(&mut self, seat: usize, waker: Waker) -> Option<Waker> {
+        self.wakers[seat].replace(waker)
     }
 
     fn take_wakers(&mut self) -> Vec<Waker> {
@@ -187,21 +185,25 @@ where
 
     /// Takes the load out for a poll, if it is there; otherwise waits to be woken.
     fn take_load(&self, waker: &Waker) -> Turn<V> {
-        let mut state = self.flight.state.lock();
-        if matches!(state.load, Load::Landed) {
-            return Turn::Over;
-        }
-        state.seats.wait(self.seat, waker);
-        if !matches!(state.load, Load::Idle(_)) {
-            return Turn::Wait;
-        }
-        match std::mem::replace(&mut state.load, Load::Polled { woken: false }) {
-            Load::Idle(load) => Turn::Poll(load),
-            other => {
-                state.load = other;
-                Turn::Wait
+        // Cloned before the lock and dropped after it: a waker may be more than a pointer.
+        let waker = waker.clone();
+        let before;
+        let turn = {
+            let mut state = self.flight.state.lock();
+            if matches!(state.load, Load::Landed) {
+                return Turn::Over;
             }
-        }
+            before = state.seats.wait(self.seat, waker);
+            match std::mem::replace(&mut state.load, Load::Polled { woken: false }) {
+                Load::Idle(load) => Turn::Poll(load),
+                other => {
+                    state.load = other;
+                    Turn::Wait
+                }
+            }
+        };
+        drop(before);
+        turn
     }
 
     /// Polls the load; what a panic leaves behind is an error for everybody.
@@ -226,6 +228,12 @@ where
             if was_woken { state.seats.take_wakers() } else { Vec::new() }
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends a flight that has not departed: everybody who boarded gets `error`.
+    pub(super) fn fail(&self, keys: Arc<[K]>, error: &Error) {
+        let _ = self.flight.keys.set(keys);
+        self.land(Err(error.clone()));
     }
 
     fn land(&self, landing: Result<Landing<V>, Error>) {
@@ -302,7 +310,8 @@ where
             // Whoever is left needs no wake-up: what wakes the load wakes all.
             let is_abandoned =
                 state.riders == 0 && matches!(state.load, Load::Idle(_) | Load::Boarding);
-            if is_abandoned && !self.is_heir && self.flights.has_heirs() {
+            let is_begun = matches!(state.load, Load::Idle(_));
+            if is_abandoned && is_begun && !self.is_heir && self.flights.has_heirs() {
                 state.riders = 1;
                 heir = Some(state.seats.take_one());
             } else if is_abandoned {

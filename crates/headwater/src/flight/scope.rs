@@ -5,18 +5,20 @@
 //! that it waits for. A flight that is found among those that wait for the current node, however
 //! far, would wait for itself.
 
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, thread_local};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 thread_local!(static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) });
 
 /// A load among loads.
 #[derive(Default)]
 pub(crate) struct Node {
-    /// The loads that wait for this one; a node may stand in it more than once.
-    waited_by: Mutex<Vec<Arc<Node>>>,
+    /// The loads that wait for this one, by their addresses, and how often each does.
+    waited_by: Mutex<HashMap<usize, (Arc<Node>, usize)>>,
+    /// How many loads at the most stand one inside the other above this one.
+    depth: AtomicUsize,
     /// What the load holds while it runs: a source's permits, each with its owner's mark.
     held: Mutex<Vec<Held>>,
 }
@@ -30,7 +32,20 @@ struct Held {
 impl Node {
     /// A load on behalf of many, each waiting for it.
     pub(crate) fn for_askers(askers: impl Iterator<Item = Arc<Node>>) -> Self {
-        Self { waited_by: Mutex::new(askers.collect()), held: Mutex::default() }
+        let node = Self::default();
+        askers.for_each(|asker| node.add_waiter(asker));
+        node
+    }
+
+    fn add_waiter(&self, waiter: Arc<Node>) {
+        self.depth.fetch_max(waiter.depth() + 1, Ordering::Relaxed);
+        let mut waited_by = self.waited_by.lock();
+        waited_by.entry(address(&waiter)).or_insert((waiter, 0)).1 += 1;
+    }
+
+    /// How many loads at the most stand one inside the other above this one.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth.load(Ordering::Relaxed)
     }
 
     /// Has this load hold `thing` of `owner`, until the result is dropped or the load waits for one
@@ -45,19 +60,20 @@ impl Node {
     /// Notes that the current load, if there is one, waits for `self` until the result is dropped.
     pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let waiter = current_node()?;
-        self.waited_by.lock().push(Arc::clone(&waiter));
+        self.add_waiter(Arc::clone(&waiter));
         Some(Waiting { waiter, on: Arc::clone(self) })
     }
 
     /// Every load that waits for `self`, itself first.
     fn ancestry(self: &Arc<Self>) -> Vec<Arc<Node>> {
-        let mut known = HashSet::from([Arc::as_ptr(self)]);
+        let mut known = HashSet::from([address(self)]);
         let mut found = vec![Arc::clone(self)];
         let mut next = 0;
         while let Some(node) = found.get(next).cloned() {
             next += 1;
             let waited_by = node.waited_by.lock();
-            found.extend(waited_by.iter().filter(|node| known.insert(Arc::as_ptr(node))).cloned());
+            let waiters = waited_by.values().map(|(waiter, _)| waiter);
+            found.extend(waiters.filter(|waiter| known.insert(address(waiter))).cloned());
         }
         found
     }
@@ -87,10 +103,18 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut waited_by = self.on.waited_by.lock();
-        if let Some(place) = waited_by.iter().position(|node| Arc::ptr_eq(node, &self.waiter)) {
-            waited_by.swap_remove(place);
+        let address = address(&self.waiter);
+        if let Some((_, times)) = waited_by.get_mut(&address) {
+            *times -= 1;
+            let gone = (*times == 0).then(|| waited_by.remove(&address));
+            drop(waited_by);
+            drop(gone);
         }
     }
+}
+
+fn address(node: &Arc<Node>) -> usize {
+    Arc::as_ptr(node) as usize
 }
 
 /// The load that is being polled on this thread.

@@ -5,6 +5,7 @@ use crate::{Entry, Error, ErrorKind, Moment, Result};
 use futures_util::future::BoxFuture;
 use hashbrown::hash_table::{Entry as Slot, HashTable};
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ const SHARDS: usize = 32;
 /// For how long after its end a load may still fill, and answers those who come meanwhile: a tier
 /// that hangs must not make an old answer last.
 pub(crate) const LATE_AFTER: Duration = Duration::from_secs(1);
+
+/// How many loads may be nested, each fetching what the next loads. They are polled inside each other,
+/// and every one takes some of the stack; in a chain of several tiers each tier counts.
+const MAX_DEPTH: usize = 32;
 
 /// The name of a flight, never used twice.
 pub(crate) type FlightId = u64;
@@ -76,6 +81,9 @@ pub(crate) enum Boarded<V> {
 }
 
 /// A caller's keys, rides, and whether it leads one.
+///
+/// If it is dropped before its own flight has departed, because user code panicked, that flight
+/// lands with an error.
 pub(crate) struct Boarding<K, V>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
@@ -84,6 +92,8 @@ where
     pub(crate) keys: Vec<Boarded<V>>,
     pub(crate) rides: Vec<Ride<K, V>>,
     pub(crate) opened: Option<Opened<K>>,
+    /// Which ride is on which flight.
+    known: HashMap<FlightId, usize>,
 }
 
 /// A flight that the caller opened and whose load it has to state with [`Flights::depart`].
@@ -91,7 +101,7 @@ pub(crate) struct Opened<K> {
     pub(crate) id: FlightId,
     pub(crate) keys: Vec<K>,
     /// Index of its ride.
-    ride: usize,
+    pub(crate) ride: usize,
 }
 
 impl<K, V> Flights<K, V>
@@ -123,8 +133,12 @@ where
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let mut boarding =
-            Boarding { keys: Vec::with_capacity(keys.len()), rides: Vec::new(), opened: None };
+        let mut boarding = Boarding {
+            keys: Vec::with_capacity(keys.len()),
+            rides: Vec::new(),
+            opened: None,
+            known: HashMap::new(),
+        };
         for key in keys {
             let boarded = self.board_one(*key, request, &look, &mut boarding);
             boarding.keys.push(boarded);
@@ -146,7 +160,7 @@ where
         let hash = self.hasher.hash_one(key);
         let shard = self.shard(hash);
         // Made before the lock, because it may run user code.
-        let own_key = key.to_owned();
+        let (own_key, listed_key) = (key.to_owned(), key.to_owned());
         loop {
             let seen = shard.commits.load(Ordering::Acquire);
             if let Some(entry) = look(key) {
@@ -167,7 +181,11 @@ where
                 drop(registered);
                 return boarding.ride_along(ride, place);
             }
-            let (flight, ride, place) = boarding.open(self, request);
+            let (flight, ride, place) = match boarding.open(self, request) {
+                Ok(opened) => opened,
+                Err(refusal) => return Boarded::Refused(refusal),
+            };
+            boarding.list(listed_key);
             let own = Registered { key: own_key, place, flight };
             let replaced = match slot {
                 Slot::Occupied(mut slot) => Some(std::mem::replace(slot.get_mut(), own)),
@@ -178,7 +196,6 @@ where
             };
             drop(registered);
             drop(replaced);
-            boarding.list(key.to_owned());
             return Boarded::Riding { ride, place };
         }
     }
@@ -215,11 +232,11 @@ where
     pub(crate) fn depart(
         &self,
         boarding: &Boarding<K, V>,
-        opened: &Opened<K>,
+        ride: usize,
         keys: Arc<[K]>,
         load: BoxFuture<'static, Landing<V>>,
     ) {
-        boarding.rides[opened.ride].flight.depart(keys, load);
+        boarding.rides[ride].flight.depart(keys, load);
     }
 
     /// Ends the registration of `key` to the flight `id` and runs `fill`, both in one critical
@@ -306,20 +323,27 @@ where
         &mut self,
         flights: &Arc<Flights<K, V>>,
         request: &Request,
-    ) -> (Arc<Flight<K, V>>, usize, usize) {
+    ) -> Result<(Arc<Flight<K, V>>, usize, usize)> {
         if let Some(opened) = &self.opened {
             let flight = Arc::clone(&self.rides[opened.ride].flight);
-            return (flight, opened.ride, opened.keys.len());
+            return Ok((flight, opened.ride, opened.keys.len()));
         }
         let id = flights.next_id.fetch_add(1, Ordering::Relaxed);
         let flight = Arc::new(Flight::boarding(id, request.clone()));
         let seat = flight.take_seat().unwrap_or_default();
         let mut ride = flights.ride(&flight, seat);
         ride.waiting = flight.node.wait();
+        if flight.node.depth() > MAX_DEPTH {
+            return Err(Error::new(
+                ErrorKind::Reentrant,
+                format!("loads that fetch are nested more than {MAX_DEPTH} deep"),
+            ));
+        }
         self.rides.push(ride);
         let ride = self.rides.len() - 1;
+        self.known.insert(id, ride);
         self.opened = Some(Opened { id, keys: Vec::new(), ride });
-        (flight, ride, 0)
+        Ok((flight, ride, 0))
     }
 
     fn list(&mut self, key: K) {
@@ -330,21 +354,35 @@ where
 
     /// Keeps a ride on somebody else's flight, unless that flight waits for this very call.
     fn ride_along(&mut self, mut ride: Ride<K, V>, place: usize) -> Boarded<V> {
-        let known = self.rides.iter().position(|other| Arc::ptr_eq(&other.flight, &ride.flight));
-        if let Some(ride) = known {
-            return Boarded::Riding { ride, place };
+        if let Some(ride) = self.known.get(&ride.flight.id) {
+            return Boarded::Riding { ride: *ride, place };
         }
         ride.waiting = ride.flight.node.wait();
         if let Some(waiting) = &ride.waiting {
             if waiting.is_circular() {
                 return Boarded::Refused(Error::new(
                     ErrorKind::Reentrant,
-                    "the load of a key fetched that key, itself or through another load",
+                    "the load of a key fetched that key, itself or through another load: \
+                     fetch what a load needs from another chain, or before it",
                 ));
             }
             waiting.release_held();
         }
+        self.known.insert(ride.flight.id, self.rides.len());
         self.rides.push(ride);
         Boarded::Riding { ride: self.rides.len() - 1, place }
+    }
+}
+
+impl<K, V> Drop for Boarding<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    fn drop(&mut self) {
+        let Some(opened) = self.opened.take() else { return };
+        let Some(ride) = self.rides.get(opened.ride) else { return };
+        let error = Error::new(ErrorKind::Panicked, "while keys were looked up together");
+        ride.fail(Arc::from(opened.keys), &error);
     }
 }

@@ -4,7 +4,7 @@ use super::builder::MemoryBuilder;
 use super::memory::Memory;
 use super::stats::MemoryStats;
 use crate::sync::Arc;
-use crate::{Entry, Key, Moment, Resident, Result, Shared, Tier, Value};
+use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value};
 
 /// A tier in memory that holds so many entries, or so much weight, and evicts exactly the one that
 /// was not used for longest.
@@ -274,6 +274,10 @@ macro_rules! face_of_memory {
 
             fn life(&self, key: &K, entry: &Entry<V>) -> Option<Moment> {
                 self.0.prepare(key, entry.clone()).entry.expiry()
+            }
+
+            fn batching(&self) -> Option<Batching> {
+                None
             }
 
             fn resident(&self) -> Option<&dyn Resident<K, V>> {

@@ -33,13 +33,14 @@ pub(super) struct Activity {
     count: AtomicUsize,
     ended: AtomicBool,
     quiet: Notify,
+    over: Notify,
 }
 
 impl Activity {
-    /// Notes one thing under way until the result is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Active {
-        self.count.fetch_add(1, SeqCst);
-        Active(Arc::clone(self))
+    /// Notes so many things under way until the result is dropped.
+    pub(super) fn begin(self: &Arc<Self>, things: usize) -> Active {
+        self.count.fetch_add(things, SeqCst);
+        Active(Arc::clone(self), things)
     }
 
     pub(super) fn count(&self) -> usize {
@@ -68,17 +69,29 @@ impl Activity {
             Either::Right(_) => self.count(),
         };
         self.ended.store(true, SeqCst);
+        self.over.notify_waiters();
         left
+    }
+
+    /// Waits for the end.
+    pub(super) async fn over(&self) {
+        loop {
+            let over = self.over.notified();
+            if self.has_ended() {
+                return;
+            }
+            over.await;
+        }
     }
 }
 
-/// One thing under way.
+/// Things under way.
 #[derive(Debug)]
-pub(super) struct Active(Arc<Activity>);
+pub(super) struct Active(Arc<Activity>, usize);
 
 impl Drop for Active {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, SeqCst) == 1 {
+        if self.0.count.fetch_sub(self.1, SeqCst) == self.1 {
             self.0.quiet.notify_waiters();
         }
     }

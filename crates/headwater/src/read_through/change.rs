@@ -1,9 +1,16 @@
 use super::background::spawn;
+use super::lanes::InLane;
 use super::{Inner, Owned};
 use crate::{Above, Cache, Entry, Error, ErrorKind, Result, Tier};
+use futures_util::future::{Either, select};
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
+use tokio::sync::OwnedRwLockReadGuard;
+
+/// The right to write some keys into a tier.
+type Turn<K> = (InLane<K>, OwnedRwLockReadGuard<()>);
 
 impl<T, N> Inner<T, N>
 where
@@ -15,19 +22,50 @@ where
         let mut seen = HashSet::with_capacity(keys.len());
         let keys: Vec<&T::Key> = keys.iter().copied().filter(|key| seen.insert(*key)).collect();
         // At once, because the slower tiers may take their time.
-        self.forget_here(&keys);
-        let _gate = self.gate.read().await;
-        let lane = self.lanes.enter(keys.iter().map(|key| (*key).to_owned()).collect());
-        lane.clear().await;
+        self.supersede(&keys);
+        let _turn = self.turn(&keys).await?;
         let below = self.next.invalidate_many(&keys).await;
+        let own = self.remove_here(&keys).await;
+        // Whoever stands in front of this cache too, besides the one that this call came through.
+        self.each_above(|above| above.forget(&keys));
+        below.and(own)
+    }
+
+    /// Waits for this tier's earlier writes of `keys`, and holds off later ones.
+    async fn turn(&self, keys: &[&T::Key]) -> Result<Turn<Owned<T>>> {
+        self.unless_closed(async {
+            let gate = Arc::clone(&self.gate).read_owned().await;
+            let lane = self.lanes.enter(keys.iter().map(|key| (*key).to_owned()).collect());
+            lane.clear().await;
+            (lane, gate)
+        })
+        .await
+    }
+
+    async fn unless_closed<R>(&self, wait: impl Future<Output = R>) -> Result<R> {
+        match select(pin!(wait), pin!(self.fills.over())).await {
+            Either::Left((done, _)) => Ok(done),
+            Either::Right(_) => Err(self.closed()),
+        }
+    }
+
+    /// Drops entries of this tier, and ends what was under way meanwhile: a load that began in
+    /// between may have met the old entry in a slower tier, or on its way out of this one.
+    async fn remove_here(&self, keys: &[&T::Key]) -> Result<()> {
         let own = match self.tier.resident() {
             Some(_) => Ok(()),
-            None => self.tier.remove_many(&keys).await.map_err(|error| self.named(error)),
+            None => self.tier.remove_many(keys).await.map_err(|error| self.named(error)),
         };
-        // Only now: a load that began meanwhile may have met the old entry in a slower tier, or on
-        // its way out of this one.
-        self.forget_here(&keys);
-        below.and(own)
+        self.supersede(keys);
+        own
+    }
+
+    /// Ends what is under way for `keys`, because this process changes them.
+    fn supersede(&self, keys: &[&T::Key]) {
+        if self.tier.shared().is_some() {
+            keys.iter().for_each(|key| self.epochs.advance(*key));
+        }
+        self.forget_here(keys);
     }
 
     /// Ends the flights of `keys`, and drops their entries if the tier is resident.
@@ -40,53 +78,57 @@ where
         }
     }
 
+    /// Puts an entry into every tier, the slowest first; the entry with the life that it got there.
     pub(super) async fn insert(
         self: &Arc<Self>,
         key: &T::Key,
         entry: Entry<T::Value>,
-    ) -> Result<()> {
+    ) -> Result<Entry<T::Value>> {
         self.check_open()?;
         let entry = match entry.loaded() {
             Some(_) => entry,
             None => entry.loaded_at(self.settings.clock.now()),
         };
-        self.forget_here(&[key]);
-        let gate = Arc::clone(&self.gate).read_owned().await;
-        let lane = self.lanes.enter(Arc::from([key.to_owned()]));
-        lane.clear().await;
-        let below = self.next.insert(key, entry.clone()).await;
+        self.supersede(&[key]);
+        let turn = self.turn(&[key]).await?;
+        let below = self.next.insert_through(key, entry.clone()).await;
+        let mut entry = below.as_ref().map_or(entry, Clone::clone);
         if let Some(resident) = self.tier.resident() {
-            let prepared = resident.prepare(key, entry);
+            let prepared = resident.prepare(key, entry.clone());
+            entry.shorten(prepared.entry.expiry());
             let own_key = key.to_owned();
-            let removals = self.flights.void(key, || resident.put(own_key, prepared));
-            drop(removals);
-            return below;
+            drop(self.flights.void(key, || resident.put(own_key, prepared)));
+            self.each_above(|above| above.forget(&[key]));
+            return below.map(|_| entry);
         }
+        entry.shorten(self.tier.life(key, &entry));
         // A write that was sent cannot be called back: should this call be dropped, the next write
-        // of the key must still wait for it.
-        let (inner, own_key) = (Arc::clone(self), key.to_owned());
+        // of the key must still wait for it, and whoever is in front must not keep the old entry.
+        let (inner, own_key, kept) = (Arc::clone(self), key.to_owned(), entry.clone());
         let write = async move {
-            let own = inner.put_alone(&own_key, &entry).await;
-            drop((lane, gate));
+            let own = inner.put_alone(&own_key, &kept).await;
+            drop(turn);
             own
         };
         let lost =
             |error| Error::new(ErrorKind::Unavailable, "the runtime shut down").with_source(error);
-        let own = spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)));
-        below.and(own)
+        spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
+        below.map(|_| entry)
     }
 
     async fn put_alone(&self, key: &Owned<T>, entry: &Entry<T::Value>) -> Result<()> {
         let key = std::borrow::Borrow::borrow(key);
         let own = self.tier.put(key, entry).await.map_err(|error| self.named(error));
-        self.forget_here(&[key]);
+        self.supersede(&[key]);
+        self.each_above(|above| above.forget(&[key]));
         own
     }
 
     pub(super) async fn clear(self: &Arc<Self>) -> Result<()> {
         self.check_open()?;
-        let _gate = self.gate.write().await;
+        let _gate = self.unless_closed(self.gate.write()).await?;
         let below = self.next.clear().await;
+        self.epochs.advance_all();
         self.flights.void_all();
         let own = match self.tier.resident() {
             Some(resident) => {
@@ -95,7 +137,9 @@ where
             }
             None => self.tier.clear().await.map_err(|error| self.named(error)),
         };
+        self.epochs.advance_all();
         self.flights.void_all();
+        self.each_above(|above| above.forget_all());
         below.and(own)
     }
 
@@ -143,6 +187,14 @@ where
     fn forget(&self, keys: &[&T::Key]) {
         self.forget_here(keys);
         self.each_above(|above| above.forget(keys));
+        if self.keeps_news_waiting() {
+            let keys: Arc<[Owned<T>]> = keys.iter().map(|key| (*key).to_owned()).collect();
+            self.in_background(async move |inner| {
+                let keys: Vec<&T::Key> = keys.iter().map(std::borrow::Borrow::borrow).collect();
+                // The tier's trouble is counted; its entries live no longer than they were given.
+                let _ = inner.invalidate_here(&keys).await;
+            });
+        }
     }
 
     fn forget_all(&self) {
@@ -152,6 +204,48 @@ where
         }
         self.flights.void_all();
         self.each_above(|above| above.forget_all());
+        if self.keeps_news_waiting() {
+            self.in_background(async move |inner| {
+                let _gate = inner.gate.write().await;
+                let _ = inner.tier.clear().await.map_err(|error| inner.named(error));
+                inner.flights.void_all();
+                inner.each_above(|above| above.forget_all());
+            });
+        }
+    }
+}
+
+impl<T, N> Inner<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    /// Whether the tier has no news of its own and cannot forget at once: one that waits, in front
+    /// of a shared one.
+    fn keeps_news_waiting(&self) -> bool {
+        self.tier.resident().is_none() && self.tier.shared().is_none()
+    }
+
+    /// Drops entries of this tier and of those in front, in the keys' lane.
+    async fn invalidate_here(self: &Arc<Self>, keys: &[&T::Key]) -> Result<()> {
+        let _turn = self.turn(keys).await?;
+        let own = self.remove_here(keys).await;
+        self.each_above(|above| above.forget(keys));
+        own
+    }
+
+    fn in_background<F>(&self, work: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(own) = self.own.upgrade() else { return };
+        let active = self.work.begin(1);
+        let work = work(own);
+        // Outside of a runtime nobody can; the entries live no longer than they were given.
+        let _ = spawn(async move {
+            work.await;
+            drop(active);
+        });
     }
 }
 

@@ -30,7 +30,7 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
     /// # Cancellation
     /// The places in the lanes are taken when this is called, in that order, and given up when the
     /// result is dropped, at whichever point.
-    pub(super) fn enter<'a>(self: &'a Arc<Self>, keys: Arc<[K]>) -> InLane<K> {
+    pub(super) fn enter(self: &Arc<Self>, keys: Arc<[K]>) -> InLane<K> {
         let ticket = Arc::new(Ticket { behind: Mutex::new(0), ready: Notify::new() });
         let mut lanes = self.0.lock();
         let mut behind = 0;

@@ -5,9 +5,9 @@
 //! nobody has changed the key; the others wait for news of the key and ask again.
 
 use super::background::spawn;
-use super::load::{Load, Outcomes};
+use super::load::Load;
 use super::{Inner, Owned};
-use crate::fetcher::one_per_key;
+use crate::fetcher::{is_young, one_per_key};
 use crate::{Cache, Lease, Leased, Moment, Shared, Tier};
 use futures_util::future::select;
 use std::borrow::Borrow;
@@ -41,7 +41,9 @@ where
 
     /// The leases of these keys have ended.
     pub(super) fn spent<'a>(&mut self, keys: impl Iterator<Item = &'a Owned<T>>) {
-        keys.for_each(|key| drop(self.held.remove::<Owned<T>>(key)));
+        for key in keys {
+            self.held.remove::<Owned<T>>(key);
+        }
     }
 }
 
@@ -55,7 +57,7 @@ where
             return;
         }
         let (inner, held) = (Arc::clone(&self.inner), std::mem::take(&mut self.held));
-        let active = inner.work.begin();
+        let active = inner.work.begin(1);
         // Outside of a runtime, or after a failure, the leases end by themselves.
         let _ = spawn(async move {
             let leases: Vec<(&T::Key, Lease)> =
@@ -70,14 +72,20 @@ where
 }
 
 /// What a shared tier said of the keys of a load.
-#[derive(Default)]
-struct Answers {
+struct Answers<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
     /// Places of keys that this load may load, or has to without a lease.
     own: Vec<usize>,
+    leases: Leases<T, N>,
     /// Places of keys that somebody else loads.
     held: Vec<usize>,
     /// When to ask again for those at the latest.
     until: Option<Moment>,
+    /// Places of keys whose entries are too old for the call: to be leased past what is there.
+    too_old: Vec<usize>,
 }
 
 impl<T, N> Load<T, N>
@@ -86,64 +94,65 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     /// Loads keys that a shared tier does not have: those whose leases it gets, at once; the others
-    /// when somebody else has loaded them, or has given up.
+    /// when somebody else has loaded them, or has given up. While it waits it holds no lease, so
+    /// that no two loads ever wait for each other.
     pub(super) async fn load_leased(
-        &self,
+        &mut self,
         shared: &dyn Shared<T::Key, T::Value>,
-        missed: &[usize],
-    ) -> (Outcomes<T::Value>, Leases<T, N>) {
-        let mut outcomes: Vec<_> = missed.iter().map(|_| None).collect();
-        let mut leases = Leases::none(&self.inner);
-        let mut open: Vec<usize> = (0..missed.len()).collect();
+        missed: Vec<usize>,
+    ) {
+        let looks = !self.request.options.skips(self.inner.tier.name());
+        let (mut open, mut looks) = (missed, looks);
         while !open.is_empty() {
-            let keys: Vec<&T::Key> = open.iter().map(|at| self.key(missed[*at])).collect();
-            let changed = shared.changed(&keys);
-            let answers = self.ask_for_leases(shared, missed, &open, &mut outcomes, &mut leases);
-            let answers = answers.await;
-            let places: Vec<usize> = answers.own.iter().map(|at| missed[*at]).collect();
-            for (at, outcome) in answers.own.iter().zip(self.ask_next(&places).await) {
-                outcomes[*at] = Some(outcome);
-            }
-            if let Some(until) = answers.until {
-                let clock = &self.inner.settings.clock;
+            let changed = shared.changed(&self.keys_at(&open));
+            let Answers { own, leases, held, until, too_old } =
+                self.ask_for_leases(shared, &open, looks).await;
+            self.load(&own, leases).await;
+            if let Some(until) = until {
+                let clock = self.inner.settings.clock.clone();
                 let wait = clock.sleep(until - clock.now());
                 select(changed, pin!(wait)).await;
             }
-            open = answers.held;
+            looks &= too_old.is_empty();
+            open = held;
+            open.extend(too_old);
         }
-        (outcomes.into_iter().flatten().collect(), leases)
     }
 
     async fn ask_for_leases(
-        &self,
+        &mut self,
         shared: &dyn Shared<T::Key, T::Value>,
-        missed: &[usize],
         open: &[usize],
-        outcomes: &mut [Option<crate::Result<crate::Entry<T::Value>>>],
-        leases: &mut Leases<T, N>,
-    ) -> Answers {
-        let keys: Vec<&T::Key> = open.iter().map(|at| self.key(missed[*at])).collect();
-        let looks = self.request.options.is_default();
-        let said = one_per_key(keys.len(), shared.lease(&keys, looks).await);
-        let mut answers = Answers::default();
-        for (at, said) in open.iter().zip(said) {
+        looks: bool,
+    ) -> Answers<T, N> {
+        let said = shared.lease(&self.keys_at(open), looks).await;
+        let said = one_per_key(open.len(), said);
+        let mut answers = Answers {
+            own: Vec::new(),
+            leases: Leases::none(&self.inner),
+            held: Vec::new(),
+            until: None,
+            too_old: Vec::new(),
+        };
+        for (place, said) in open.iter().zip(said) {
             match said {
-                Ok(Leased::Found(entry)) => {
+                Ok(Leased::Found(entry)) if is_young(&entry, self.request.floor) => {
                     self.inner.count_hit(&entry);
-                    outcomes[*at] = Some(Ok(entry));
+                    self.outcomes[*place] = Some(Ok(entry));
                 }
+                Ok(Leased::Found(_)) => answers.too_old.push(*place),
                 Ok(Leased::Granted(lease)) => {
-                    leases.held.insert(self.keys[missed[*at]].clone(), lease);
-                    answers.own.push(*at);
+                    answers.leases.held.insert(self.keys[*place].clone(), lease);
+                    answers.own.push(*place);
                 }
                 Ok(Leased::Held(until)) => {
                     answers.until = Some(answers.until.map_or(until, |own| own.min(until)));
-                    answers.held.push(*at);
+                    answers.held.push(*place);
                 }
                 Err(_) => {
                     // The tier's trouble: the key is loaded, and stored nowhere (R6).
                     self.inner.counters.errors.add(1);
-                    answers.own.push(*at);
+                    answers.own.push(*place);
                 }
             }
         }

@@ -15,13 +15,16 @@
 
 mod background;
 mod change;
+mod epochs;
+mod fill;
 mod lanes;
 mod lease;
 mod load;
 
 pub(crate) use background::spawn;
 
-use crate::fetcher::{FetchOptions, is_young};
+use crate::batch::{Ask, Batcher, WhenIdle};
+use crate::fetcher::{FetchOptions, is_young, one_per_key};
 use crate::flight::{Boarded, Flights, Request};
 use crate::observe::Counter;
 use crate::sync::Mutex;
@@ -29,6 +32,7 @@ use crate::{
     Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats,
 };
 use background::Activity;
+use epochs::Epochs;
 use lanes::Lanes;
 use std::collections::HashMap;
 use std::fmt;
@@ -63,7 +67,22 @@ impl Default for Settings {
             clock: Clock::system(),
             orphans: Orphans::default(),
             close_within: Duration::from_secs(5),
-            pending_fills: 1_024,
+            pending_fills: 65_536,
+        }
+    }
+}
+
+/// A tier as one who answers batches.
+struct Lookups<T>(Arc<T>);
+
+impl<T: Tier> Ask for Lookups<T> {
+    type Key = T::Key;
+    type Answer = Option<Entry<T::Value>>;
+
+    async fn ask(&self, keys: &[&T::Key]) -> Vec<Result<Self::Answer>> {
+        match keys {
+            [key] => vec![self.0.get(key).await],
+            keys => one_per_key(keys.len(), self.0.get_many(keys).await),
         }
     }
 }
@@ -97,11 +116,16 @@ pub struct ReadThrough<T: Tier, N> {
 }
 
 struct Inner<T: Tier, N> {
-    tier: T,
+    own: Weak<Self>,
+    tier: Arc<T>,
     next: N,
     settings: Settings,
+    /// Gathers look-ups of single keys, if the tier likes that.
+    lookups: Option<Arc<Batcher<Lookups<T>>>>,
     flights: Arc<Flights<Owned<T>, T::Value>>,
     lanes: Arc<Lanes<Owned<T>>>,
+    /// What this process itself changed; counted for a shared tier only.
+    epochs: Epochs,
     /// Writes of single keys share it, a `clear` has it alone.
     gate: Arc<RwLock<()>>,
     work: Arc<Activity>,
@@ -140,12 +164,20 @@ where
             Orphans::Drop => None,
             Orphans::Finish => Some(finish_in_background()),
         };
-        let inner = Inner {
+        let tier = Arc::new(tier);
+        let lookups = tier.batching().map(|batching| {
+            let lookups = Lookups(Arc::clone(&tier));
+            Arc::new(Batcher::new(lookups, batching, WhenIdle::Go))
+        });
+        let inner = Arc::new_cyclic(|own| Inner {
+            own: own.clone(),
             tier,
             next,
             settings,
+            lookups,
             flights: Arc::new(Flights::new(heirs)),
             lanes: Arc::new(Lanes::new()),
+            epochs: Epochs::new(),
             gate: Arc::default(),
             work: Arc::default(),
             fills: Arc::default(),
@@ -153,8 +185,7 @@ where
             is_closed: AtomicBool::new(false),
             closing: OnceCell::new(),
             above: Mutex::default(),
-        };
-        let inner = Arc::new(inner);
+        });
         let own: Weak<Inner<T, N>> = Arc::downgrade(&inner);
         if let Some(shared) = inner.tier.shared() {
             shared.attach(own.clone());
@@ -271,13 +302,13 @@ where
         let riding = boarding.keys.iter().filter(|key| matches!(key, Boarded::Riding { .. }));
         self.counters.coalesced.add((riding.count() - own) as u64);
         let flights: Vec<_> = boarding.rides.iter().map(|ride| Arc::clone(ride.flight())).collect();
-        futures_util::future::join_all(boarding.rides).await;
+        futures_util::future::join_all(std::mem::take(&mut boarding.rides)).await;
         let outcome = |boarded| match boarded {
             Boarded::Hit(entry) => Ok(entry),
             Boarded::Riding { ride, place } => flights[ride].outcome(place),
             Boarded::Refused(error) => Err(error),
         };
-        boarding.keys.into_iter().map(outcome).collect()
+        std::mem::take(&mut boarding.keys).into_iter().map(outcome).collect()
     }
 }
 
@@ -357,7 +388,15 @@ where
     }
 
     async fn insert(&self, key: &T::Key, entry: impl Into<Entry<T::Value>> + Send) -> Result<()> {
-        self.inner.insert(key, entry.into()).await
+        self.inner.insert(key, entry.into()).await.map(drop)
+    }
+
+    async fn insert_through(
+        &self,
+        key: &T::Key,
+        entry: Entry<T::Value>,
+    ) -> Result<Entry<T::Value>> {
+        self.inner.insert(key, entry).await
     }
 
     async fn clear(&self) -> Result<()> {
@@ -371,7 +410,9 @@ where
     }
 
     fn attach(&self, above: Weak<dyn Above<T::Key>>) {
-        self.inner.above.lock().push(above);
+        let mut caches = self.inner.above.lock();
+        caches.retain(|cache| cache.strong_count() > 0);
+        caches.push(above);
     }
 }
 

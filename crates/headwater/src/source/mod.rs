@@ -1,70 +1,20 @@
 //! The end of a chain: a fetcher, and what a chain does to protect it.
 
-mod batch;
 mod memo;
 
+use crate::batch::{Ask, Batcher, WhenIdle};
 use crate::fetcher::{FetchOptions, one_per_key};
 use crate::flight::hold_while;
 use crate::observe::Counter;
-use crate::{Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, SourceStats, Stats};
-use batch::Batcher;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use crate::{
+    Above, Batching, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, SourceStats, Stats,
+};
 use memo::Memo;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
-
-/// How a source likes to be asked: with many keys at a time.
-///
-/// Fetches of single keys that come while others are on their way are asked for together. The first
-/// on an idle source goes at once: waiting for company costs nothing but the present turn of the
-/// scheduler.
-///
-/// A batch is one load: if its load fetches, through the same chain, a key of the same batch, that
-/// fetch is refused with [`ErrorKind::Reentrant`].
-///
-/// ```
-/// use headwater::Batching;
-/// let batching = Batching::new().max_keys(500).max_concurrent(2);
-/// # let _ = batching;
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Batching {
-    max_keys: usize,
-    max_concurrent: usize,
-}
-
-impl Default for Batching {
-    fn default() -> Self {
-        Self { max_keys: 100, max_concurrent: 4 }
-    }
-}
-
-impl Batching {
-    /// Batches of up to 100 keys, of which up to 4 are on their way at once.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The most keys in one call. Default: 100; 0 counts as 1.
-    #[must_use]
-    pub fn max_keys(mut self, keys: usize) -> Self {
-        self.max_keys = keys.max(1);
-        self
-    }
-
-    /// The most calls on their way at once; what comes meanwhile waits and goes together.
-    /// Default: 4; 0 counts as 1.
-    #[must_use]
-    pub fn max_concurrent(mut self, calls: usize) -> Self {
-        self.max_concurrent = calls.max(1);
-        self
-    }
-}
 
 /// A fetcher as the end of a chain: [`Cache`] whose changes have nothing to change.
 ///
@@ -86,7 +36,7 @@ impl Batching {
 /// ```
 pub struct Source<F: Fetcher> {
     inner: Arc<Inner<F>>,
-    batcher: Option<Arc<Batcher<F>>>,
+    batcher: Option<Arc<Batcher<Arc<Inner<F>>>>>,
     batching: Option<Batching>,
 }
 
@@ -132,7 +82,9 @@ impl<F: Fetcher> Source<F> {
     /// A batch is one call. Default: no limit; 0 counts as 1.
     ///
     /// A load that fetches through the same chain goes on under its own place, and gives that up
-    /// where it joins somebody else's load, so that no two ever wait for each other.
+    /// where it joins somebody else's load, so that no two ever wait for each other. A fetch from a
+    /// task that the load spawned is not known to be the load's: it takes a place of its own, and a
+    /// load that waits for such a task may wait for ever.
     #[must_use]
     pub fn limit(self, calls: usize) -> Self {
         let limit = Arc::new(Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS)));
@@ -146,8 +98,9 @@ impl<F: Fetcher> Source<F> {
         self.change(|_| ())
     }
 
-    /// Answers fetches of a key that failed with the same error for `span`, without a call, or
-    /// until any key is invalidated or inserted. "Not found" is no failure. Default: no memo.
+    /// Answers fetches of a key whose load failed (unavailable, timed out, panicked) with the same
+    /// error for `span`, without a call; or until any key is invalidated or inserted, or a call
+    /// bounds the age. Default: no memo.
     #[must_use]
     pub fn error_memo(self, span: Duration) -> Self {
         self.change(|inner| inner.memo = Some(Memo::new(span)))
@@ -164,13 +117,14 @@ impl<F: Fetcher> Source<F> {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             edit(inner);
         }
-        let batcher = |batching| Arc::new(Batcher::new(Arc::clone(&self.inner), batching));
+        let batcher =
+            |batching| Arc::new(Batcher::new(Arc::clone(&self.inner), batching, WhenIdle::Gather));
         self.batcher = self.batching.map(batcher);
         self
     }
 
-    async fn one(&self, key: &F::Key) -> Result<Entry<F::Value>> {
-        if let Some(answer) = self.inner.known(key) {
+    async fn one(&self, key: &F::Key, options: &FetchOptions) -> Result<Entry<F::Value>> {
+        if let Some(answer) = self.inner.known(key, options) {
             return answer;
         }
         match &self.batcher {
@@ -179,47 +133,37 @@ impl<F: Fetcher> Source<F> {
         }
     }
 
-    async fn many(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
-        let mut outcomes: Vec<_> = keys.iter().map(|key| self.inner.known(key)).collect();
+    async fn many(&self, keys: &[&F::Key], options: &FetchOptions) -> Vec<Result<Entry<F::Value>>> {
+        let mut outcomes: Vec<_> = keys.iter().map(|key| self.inner.known(key, options)).collect();
         let unknown: Vec<usize> = (0..keys.len()).filter(|at| outcomes[*at].is_none()).collect();
         let asked: Vec<&F::Key> = unknown.iter().map(|place| keys[*place]).collect();
-        let answers = self.in_batches(&asked).await;
+        let answers = match &self.batcher {
+            _ if asked.is_empty() => Vec::new(),
+            Some(batcher) => batcher.fetch_many(&asked).await,
+            None => self.inner.ask(&asked).await,
+        };
         for (place, answer) in unknown.into_iter().zip(answers) {
             outcomes[place] = Some(answer);
         }
         outcomes.into_iter().flatten().collect()
     }
-
-    /// Asks for many keys, in calls of the size that the source likes.
-    async fn in_batches(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
-        let batching =
-            self.batching.unwrap_or(Batching { max_keys: usize::MAX, max_concurrent: 1 });
-        let mut chunks = keys.chunks(batching.max_keys.min(keys.len().max(1)));
-        let mut running = FuturesOrdered::new();
-        let mut outcomes = Vec::with_capacity(keys.len());
-        running
-            .extend(chunks.by_ref().take(batching.max_concurrent).map(|keys| self.inner.ask(keys)));
-        while let Some(answers) = running.next().await {
-            outcomes.extend(answers);
-            running.extend(chunks.next().map(|keys| self.inner.ask(keys)));
-        }
-        outcomes
-    }
 }
 
 impl<F: Fetcher> Inner<F> {
     /// The answer that needs no call: the source is closed, or has just failed for this key.
-    fn known(&self, key: &F::Key) -> Option<Result<Entry<F::Value>>> {
+    fn known(&self, key: &F::Key, options: &FetchOptions) -> Option<Result<Entry<F::Value>>> {
         if self.is_closed.load(Relaxed) {
             return Some(Err(Error::new(ErrorKind::Closed, "").with_tier("source")));
+        }
+        if options.bounds_age() {
+            return None;
         }
         let error = self.memo.as_ref()?.recall(key, &self.clock)?;
         self.counters.remembered_errors.add(1);
         Some(Err(error))
     }
 
-    /// One call of the fetcher, within the limit.
-    async fn ask(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
+    async fn call_within_limit(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
         let Some(limit) = &self.limit else { return self.call(keys).await };
         let owner = Arc::as_ptr(limit) as usize;
         let place = async { Box::new(Arc::clone(limit).acquire_owned().await) as Box<_> };
@@ -252,11 +196,23 @@ impl<F: Fetcher> Inner<F> {
             Ok(_) => {}
             Err(error) => {
                 self.counters.errors.add(1);
-                if let (Some(memo), Some(changes)) = (&self.memo, changes) {
+                // What came of the circumstances may go well the next time.
+                let is_lasting = error.is_retryable() || error.kind() == ErrorKind::Panicked;
+                if let (Some(memo), Some(changes), true) = (&self.memo, changes, is_lasting) {
                     memo.remember(key.to_owned(), error.clone(), changes, &self.clock);
                 }
             }
         }
+    }
+}
+
+impl<F: Fetcher> Ask for Arc<Inner<F>> {
+    type Key = F::Key;
+    type Answer = Entry<F::Value>;
+
+    /// One call of the fetcher, within the limit.
+    async fn ask(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
+        self.call_within_limit(keys).await
     }
 }
 
@@ -265,11 +221,11 @@ impl<F: Fetcher> Fetcher for Source<F> {
     type Value = F::Value;
 
     async fn fetch(&self, key: &F::Key) -> Result<F::Value> {
-        self.one(key).await?.into_outcome()
+        self.one(key, &FetchOptions::new()).await?.into_outcome()
     }
 
     async fn fetch_many(&self, keys: &[&F::Key]) -> Vec<Result<F::Value>> {
-        let entries = self.many(keys).await;
+        let entries = self.many(keys, &FetchOptions::new()).await;
         entries.into_iter().map(|outcome| outcome.and_then(Entry::into_outcome)).collect()
     }
 
@@ -280,16 +236,16 @@ impl<F: Fetcher> Fetcher for Source<F> {
         self.inner.fetcher.close().await
     }
 
-    async fn fetch_entry(&self, key: &F::Key, _: &FetchOptions) -> Result<Entry<F::Value>> {
-        self.one(key).await
+    async fn fetch_entry(&self, key: &F::Key, options: &FetchOptions) -> Result<Entry<F::Value>> {
+        self.one(key, options).await
     }
 
     async fn fetch_entries(
         &self,
         keys: &[&F::Key],
-        _: &FetchOptions,
+        options: &FetchOptions,
     ) -> Vec<Result<Entry<F::Value>>> {
-        self.many(keys).await
+        self.many(keys, options).await
     }
 }
 
@@ -305,6 +261,10 @@ impl<F: Fetcher> Cache for Source<F> {
 
     async fn insert(&self, _: &F::Key, _: impl Into<Entry<F::Value>> + Send) -> Result<()> {
         self.inner.forget_errors()
+    }
+
+    async fn insert_through(&self, _: &F::Key, entry: Entry<F::Value>) -> Result<Entry<F::Value>> {
+        self.inner.forget_errors().map(|()| entry)
     }
 
     async fn clear(&self) -> Result<()> {

@@ -1,8 +1,8 @@
 use super::{ManualClock, Tally};
 use crate::sync::{Arc, Mutex};
 use crate::{
-    Above, Entry, Error, ErrorKind, Key, Lease, Leased, Moment, Resident, Result, Shared, Tier,
-    Value,
+    Above, Batching, Entry, Error, ErrorKind, Key, Lease, Leased, Moment, Resident, Result, Shared,
+    Tier, Value,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -121,9 +121,7 @@ impl<K: ?Sized + Key, V: Value> Fleet<K, V> {
 
     /// Tells everybody that news may have been lost.
     pub fn lose_news(&self) {
-        let attached = self.0.state.lock().attached.clone();
-        attached.iter().filter_map(|(_, above)| above.upgrade()).for_each(|a| a.forget_all());
-        self.0.changes.send_modify(|changes| *changes += 1);
+        self.0.tell_all();
     }
 }
 
@@ -149,13 +147,24 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
+    /// Tells everybody that anything may have been changed.
+    fn tell_all(&self) {
+        let attached = self.state.lock().attached.clone();
+        attached.iter().filter_map(|(_, above)| above.upgrade()).for_each(|a| a.forget_all());
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
     fn live(&self, state: &State<K, V>, key: &K) -> Option<Entry<V>> {
         let now = self.time.clock().now();
         state.entries.get(key).filter(|entry| entry.is_live(now)).cloned()
     }
 
+    /// Stores an entry; whoever loads the key is too late.
     fn put(&self, cause: usize, key: &K, entry: &Entry<V>) {
-        self.state.lock().entries.insert(key.to_owned(), entry.clone());
+        let mut state = self.state.lock();
+        state.entries.insert(key.to_owned(), entry.clone());
+        state.leases.remove(key);
+        drop(state);
         self.tell(cause, key.to_owned());
     }
 
@@ -247,9 +256,11 @@ impl<K: ?Sized + Key, V: Value> Tier for Member<K, V> {
 
     async fn clear(&self) -> Result<()> {
         self.store.check()?;
-        let keys: Vec<K::Owned> = self.store.state.lock().entries.keys().cloned().collect();
-        keys.iter().for_each(|key| self.store.remove(self.id, key.borrow()));
-        self.store.state.lock().leases.clear();
+        let mut state = self.store.state.lock();
+        state.entries.clear();
+        state.leases.clear();
+        drop(state);
+        self.store.tell_all();
         Ok(())
     }
 
@@ -259,6 +270,10 @@ impl<K: ?Sized + Key, V: Value> Tier for Member<K, V> {
 
     async fn close(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn batching(&self) -> Option<Batching> {
+        None
     }
 
     fn resident(&self) -> Option<&dyn Resident<K, V>> {

@@ -23,20 +23,25 @@
 //! [`Tally`] are order, [`TestSource`], [`RemoteTier`] and [`Fleet`] are the world with its waiting,
 //! failing and panicking, and [`Model`] is what a cache in front of a source may answer at all.
 
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
 pub mod cache;
 mod clock;
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
 pub mod fetcher;
 mod fleet;
 mod model;
 mod remote;
 mod source;
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
 pub mod tier;
+mod time;
 
 pub use clock::{Gate, ManualClock, Tally};
 pub use fleet::{Fleet, Member, unavailable};
 pub use model::Model;
 pub use remote::RemoteTier;
 pub use source::{Behaviour, TestSource};
+pub use time::{RealTime, TestTime};
 
 /// Makes a module of tests that hold a [`Fetcher`](crate::Fetcher) to its promises.
 ///
@@ -109,7 +114,8 @@ macro_rules! cache_conformance {
 /// Makes a module of tests that hold a [`Tier`](crate::Tier) to its promises.
 ///
 /// The second argument makes the tier, empty: an async function of a
-/// [`ManualClock`](crate::testkit::ManualClock) that the tier goes by. Keys are `str`, values
+/// [`ManualClock`](crate::testkit::ManualClock) that the tier goes by, or of
+/// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. Keys are `str`, values
 /// `String`; it must hold at least 1,000 entries, absent ones too.
 #[macro_export]
 macro_rules! tier_conformance {

@@ -1,6 +1,6 @@
 use super::{Gate, Tally};
 use crate::sync::{Arc, Mutex};
-use crate::{Entry, Error, Moment, Resident, Result, Shared, Tier};
+use crate::{Batching, Entry, Error, Moment, Resident, Result, Shared, Tier};
 use std::fmt;
 
 /// Any tier as if it were on another machine: its operations may be made to wait and to fail, and
@@ -27,6 +27,7 @@ pub struct RemoteTier<T> {
 #[derive(Default)]
 struct Control {
     failure: Mutex<Option<Error>>,
+    batching: Mutex<Option<Batching>>,
     read_gate: Mutex<Option<Gate>>,
     write_gate: Mutex<Option<Gate>>,
     reads: Tally,
@@ -38,6 +39,13 @@ impl<T: Tier> RemoteTier<T> {
     /// `tier`, behind a network that works.
     pub fn new(tier: T) -> Self {
         Self { inner: Arc::new(tier), control: Arc::default() }
+    }
+
+    /// Has look-ups of single keys gathered; to be told before it becomes part of a chain.
+    #[must_use]
+    pub fn gathering(self, batching: Batching) -> Self {
+        *self.control.batching.lock() = Some(batching);
+        self
     }
 
     /// The tier itself, past the network.
@@ -166,6 +174,10 @@ impl<T: Tier> Tier for RemoteTier<T> {
 
     fn life(&self, key: &T::Key, entry: &Entry<T::Value>) -> Option<Moment> {
         self.inner.life(key, entry)
+    }
+
+    fn batching(&self) -> Option<Batching> {
+        *self.control.batching.lock()
     }
 
     fn resident(&self) -> Option<&dyn Resident<T::Key, T::Value>> {

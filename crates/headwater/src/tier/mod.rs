@@ -7,7 +7,7 @@ mod shared;
 pub use removals::{Cause, RemovalListener, Removals};
 pub use shared::{Above, Lease, Leased, Shared};
 
-use crate::{Entry, Key, Moment, Result, Value};
+use crate::{Batching, Entry, Key, Moment, Result, Value};
 
 /// A place where entries live: look in, store, drop. Nothing else: asking the next tier, sharing
 /// loads and filling are the engine's ([`ReadThrough`](crate::ReadThrough)).
@@ -20,12 +20,14 @@ use crate::{Entry, Key, Moment, Result, Value};
 ///   bad key never fails its neighbours (R8).
 /// - When `put` or `remove` has returned, later calls see its effect. The engine never runs two
 ///   writes of one key at the same time.
+/// - Every operation ends by itself within a time that the tier states, whatever its store does:
+///   the engine waits for it, and later changes of the same keys wait behind it.
 /// - An error is this tier's trouble only: the engine counts it and goes on to the next tier (R6).
 /// - `close` is idempotent and closes what the tier owns, nothing injected (R11).
 ///
 /// # Example: a tier of your own
 /// ```
-/// use headwater::{Entry, Moment, Resident, Result, Shared, Tier};
+/// use headwater::{Batching, Entry, Moment, Resident, Result, Shared, Tier};
 /// use std::{collections::HashMap, sync::Mutex};
 ///
 /// #[derive(Default)]
@@ -65,6 +67,7 @@ use crate::{Entry, Key, Moment, Result, Value};
 ///     async fn clear(&self) -> Result<()> { Ok(self.0.lock().unwrap().clear()) }
 ///     async fn close(&self) -> Result<()> { Ok(()) }
 ///     fn life(&self, _: &u32, entry: &Entry<String>) -> Option<Moment> { entry.expiry() }
+///     fn batching(&self) -> Option<Batching> { None }
 ///     fn resident(&self) -> Option<&dyn Resident<u32, String>> { None }
 ///     fn shared(&self) -> Option<&dyn Shared<u32, String>> { None }
 /// }
@@ -129,6 +132,10 @@ pub trait Tier: Send + Sync + 'static {
 
     /// Ends the tier.
     fn close(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// How look-ups of single keys are to be gathered into [`get_many`](Self::get_many), if a batch
+    /// costs little more than one key; `None` looks each key up by itself.
+    fn batching(&self) -> Option<Batching>;
 
     /// The tier's synchronous face, if it lives in this process's memory; `None` if it ever waits.
     ///

@@ -4,8 +4,10 @@
 use super::{Origin, settle, text};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use headwater::testkit::Behaviour;
-use headwater::{Batching, Cache, ErrorKind, Fetcher, Headwater, LruCache, Source};
+use headwater::testkit::{Behaviour, RemoteTier};
+use headwater::{
+    Batching, Cache, Entry, ErrorKind, Fetcher, Headwater, LruCache, MemoryCache, Source, Tier,
+};
 use std::pin::pin;
 
 fn batched(origin: &Origin, batching: Batching) -> impl Cache<Key = str, Value = String> {
@@ -123,4 +125,34 @@ fn a_batch_lost_with_its_runtime_is_an_error_and_the_next_runtime_works() {
     let outside = source.fetch("b").now_or_never().unwrap();
     assert_eq!(outside.unwrap_err().kind(), ErrorKind::Unexpected);
     assert_eq!(runtime().block_on(source.fetch("a")).unwrap(), "1");
+}
+
+#[tokio::test]
+async fn look_ups_in_a_tier_that_likes_it_go_together() {
+    let remote = RemoteTier::new(MemoryCache::<str, String>::new()).gathering(Batching::new());
+    let keys: Vec<String> = (0..50).map(text).collect();
+    for key in &keys {
+        remote.inner().put(key, &Entry::found(format!("value {key}"))).await.unwrap();
+    }
+    let chain = Headwater::source(Origin::new()).through(remote.clone()).build();
+    let gate = remote.gate_reads();
+    let fetches = join_all(keys.iter().map(|key| chain.fetch(key)));
+    let (outcomes, ()) = futures_util::future::join(fetches, async {
+        remote.reads().reached(2).await;
+        gate.open();
+    })
+    .await;
+    for (key, outcome) in keys.iter().zip(outcomes) {
+        assert_eq!(outcome.unwrap(), format!("value {key}"));
+    }
+    assert!(remote.reads().count() <= 2, "the first at once, the others together");
+}
+
+#[tokio::test]
+async fn a_look_up_in_an_idle_tier_goes_at_once() {
+    let remote = RemoteTier::new(MemoryCache::<str, String>::new()).gathering(Batching::new());
+    remote.inner().put("a", &Entry::found(text(1))).await.unwrap();
+    let chain = Headwater::source(Origin::new()).through(remote.clone()).build();
+    assert_eq!(chain.fetch("a").now_or_never().unwrap().unwrap(), "1");
+    assert_eq!((remote.reads().count(), remote.batches().count()), (1, 0));
 }

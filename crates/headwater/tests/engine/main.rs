@@ -1,6 +1,12 @@
 //! The engine's promises beyond the conformance suites: chains of several tiers, writes behind the
 //! caller's back, loads that fetch, limits, batches, and random operations against a model.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic as tests may"
+)]
+
 mod batching;
 mod close;
 mod fleet;

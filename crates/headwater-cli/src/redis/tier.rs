@@ -1,0 +1,163 @@
+//! The tier between memory and the source.
+
+use super::{Cache, config, in_words, is_down, unreadable};
+use crate::args::{EnrichArgs, RedisArgs};
+use crate::enrich::RedisSummary;
+use crate::json::Json;
+use crate::source::url::{self, Place, Server};
+use crate::timed::{Latency, Timed};
+use anyhow::{Result, bail};
+use headwater::redis::BreakerState;
+use headwater::{BoxCache, ChainBuilder, Fetcher, Source, TierStats};
+use std::path::Path;
+use std::time::Duration;
+
+const TTL: Duration = Duration::from_secs(3_600);
+const ABSENT_TTL: Duration = Duration::from_secs(60);
+/// Fills that may wait for the server: a source may well be faster.
+const PENDING_FILLS: usize = 1 << 16;
+/// How often it is looked whether the server went down or came back.
+const WATCH: Duration = Duration::from_millis(100);
+
+/// The tier as the run sees it; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Tier {
+    cache: Cache,
+    shown: String,
+    namespace: Option<String>,
+}
+
+impl Tier {
+    /// Connects to the server of `--redis`, on the present runtime; also returns what there is to
+    /// say about it.
+    pub(crate) async fn open(url: &str, args: &EnrichArgs) -> Result<(Self, Vec<String>)> {
+        let server = url::parse_server(url)?;
+        let namespace = namespace(&server, args)?;
+        refuse_the_source(&server, namespace.as_deref(), args)?;
+        let config = config(&server, namespace.as_deref())?
+            .time_to_live(args.ttl.unwrap_or(TTL))
+            .absent_ttl(match args.no_absent {
+                true => Duration::ZERO,
+                false => args.absent_ttl.unwrap_or(ABSENT_TTL),
+            });
+        let mut notes = Vec::new();
+        let cache = match config.clone().connect().await {
+            Ok(cache) => cache,
+            Err(error) if args.redis.redis_optional && is_down(&error) => {
+                let error = in_words(&server, error);
+                notes.push(format!("{error}; going on from the source until it is there"));
+                config.connect_lazy().map_err(|error| in_words(&server, error))?
+            }
+            Err(error) => return Err(in_words(&server, error)),
+        };
+        Ok((Self { cache, shown: server.to_string(), namespace }, notes))
+    }
+
+    /// The chain of a source with this tier before it.
+    pub(crate) fn before<F>(
+        &self,
+        source: ChainBuilder<Source<F>>,
+        latency: Latency,
+    ) -> BoxCache<str, Json>
+    where
+        F: Fetcher<Key = str, Value = Json>,
+    {
+        let tier = Timed::new(self.cache.clone(), latency);
+        BoxCache::new(source.pending_fills(PENDING_FILLS).through(tier).build())
+    }
+
+    /// Says when the server goes down and when it is back, for as long as it is polled.
+    pub(crate) async fn watch(self, say: impl Fn(&str)) {
+        let mut was_down = false;
+        loop {
+            tokio::time::sleep(WATCH).await;
+            let is_down = self.cache.stats().breaker != BreakerState::Closed;
+            match (was_down, is_down) {
+                (false, true) => {
+                    say(&format!("warning: {}: down; going on from the source", self.shown));
+                }
+                (true, false) => say(&format!("{}: back", self.shown)),
+                _ => {}
+            }
+            was_down = is_down;
+        }
+    }
+
+    /// What it counted, and what the engine did.
+    pub(crate) fn summary(&self, tier: &TierStats) -> RedisSummary {
+        let stats = self.cache.stats();
+        RedisSummary {
+            namespace: self.namespace.clone(),
+            timeouts: stats.timeouts,
+            failures: stats.failures,
+            refusals: stats.refusals,
+            rejected: stats.rejected,
+            down: stats.breaker_opens,
+            unreadable: unreadable(&self.cache),
+            dropped_fills: tier.dropped_fills,
+        }
+    }
+}
+
+/// What keeps this run's entries apart; `None` if the Go package is to know them.
+fn namespace(server: &Server, args: &EnrichArgs) -> Result<Option<String>> {
+    let RedisArgs { namespace, go_compatible, .. } = &args.redis;
+    if server.key.is_some() {
+        bail!("--redis {server}: has no `key`; that is for `load`");
+    }
+    match (namespace.as_ref().or(server.namespace.as_ref()), go_compatible) {
+        (Some(_), true) => bail!("--redis {server}: no namespace with --go-compatible"),
+        (None, true) => Ok(None),
+        (Some(namespace), false) => Ok(Some(namespace.clone())),
+        (None, false) => Ok(Some(default_namespace(args)?)),
+    }
+}
+
+/// What the source's values are, and what they are called by: two sources share no key.
+fn default_namespace(args: &EnrichArgs) -> Result<String> {
+    let key = args.source_key.as_deref().unwrap_or(&args.key);
+    Ok(match url::parse(&args.source)? {
+        Place::File(path) => format!("{}/{key}", stem(&path)),
+        Place::Sqlite(table) => {
+            format!("{}/{}", table.table, table.key.as_deref().unwrap_or(key))
+        }
+        Place::Redis(server) => {
+            format!("{}/{key}", server.namespace.as_deref().unwrap_or("headwater"))
+        }
+        Place::Unsupported(what) => format!("{what}/{key}"),
+    })
+}
+
+/// A file's name without what tells its form: `planes` of `data/planes.csv.gz`.
+fn stem(path: &Path) -> String {
+    let mut name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    for ending in [".gz", ".zst", ".csv", ".ndjson", ".jsonl", ".json"] {
+        if let Some(rest) = name.strip_suffix(ending).filter(|rest| !rest.is_empty()) {
+            name.truncate(rest.len());
+        }
+    }
+    name
+}
+
+/// A tier that is the source too would never be filled, and its lives be cut short.
+fn refuse_the_source(server: &Server, namespace: Option<&str>, args: &EnrichArgs) -> Result<()> {
+    if let Ok(Place::Redis(source)) = url::parse(&args.source) {
+        let own = if args.redis.go_compatible { None } else { source.namespace.as_deref() };
+        if source.url == server.url && own == namespace {
+            bail!("--redis {server}: is the source itself; give another --namespace");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_called_as_the_file_is() {
+        let names = ["a/planes.csv.gz", "planes.jsonl.zst", "planes", ".csv", "a.b.json"];
+        let stems = names.map(|name| stem(Path::new(name)));
+        assert_eq!(stems, ["planes", "planes", "planes", ".csv", "a.b"]);
+    }
+}
