@@ -94,6 +94,7 @@ mod observe;
 mod read_through;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod runtime;
 mod source;
 mod sync;
 #[cfg(feature = "testkit")]

@@ -1,7 +1,7 @@
 //! Gathers requests for single keys into batches, for sources and for tiers.
 
 use crate::flight::{Node, current_node, enter, is_held, panicked};
-use crate::read_through::spawn;
+use crate::runtime::spawn;
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Key, Result};
 use futures_util::future::{Either, select};

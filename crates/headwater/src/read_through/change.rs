@@ -1,6 +1,6 @@
-use super::background::spawn;
 use super::lanes::InLane;
 use super::{Inner, Owned};
+use crate::runtime::spawn;
 use crate::{Above, Cache, Entry, Error, ErrorKind, Result, Tier};
 use futures_util::future::{Either, select};
 use std::collections::HashSet;

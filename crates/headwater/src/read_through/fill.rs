@@ -1,11 +1,12 @@
 //! Write-back into a tier that waits: behind the callers' backs, bounded, in the key's lane.
 
-use super::background::{Active, spawn};
+use super::activity::Active;
 use super::lease::Leases;
 use super::load::Load;
 use super::{Inner, Owned};
 use crate::fetcher::one_per_key;
 use crate::flight::{FlightId, LATE_AFTER};
+use crate::runtime::spawn;
 use crate::{Cache, Entry, Lease, Moment, Result, Tier};
 use std::borrow::Borrow;
 use std::sync::Arc;

@@ -4,10 +4,10 @@
 //! 2013): a miss asks for the right to load; one process gets it, and its fill counts only while
 //! nobody has changed the key; the others wait for news of the key and ask again.
 
-use super::background::spawn;
 use super::load::Load;
 use super::{Inner, Owned};
 use crate::fetcher::{is_young, one_per_key};
+use crate::runtime::spawn;
 use crate::{Cache, Lease, Leased, Moment, Shared, Tier};
 use futures_util::future::select;
 use std::borrow::Borrow;

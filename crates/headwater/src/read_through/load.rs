@@ -1,4 +1,4 @@
-use super::background::Active;
+use super::activity::Active;
 use super::lease::Leases;
 use super::{Inner, Lookups, Owned};
 use crate::batch::Ask;

@@ -13,7 +13,7 @@
 //! Changes (`invalidate`, `insert`, `clear`) go the other way, from the source to the fastest tier,
 //! each key in its lane, so that what a tier has forgotten cannot come back from a slower one.
 
-mod background;
+mod activity;
 mod change;
 mod epochs;
 mod fill;
@@ -21,17 +21,16 @@ mod lanes;
 mod lease;
 mod load;
 
-pub(crate) use background::spawn;
-
 use crate::batch::{Ask, Batcher, WhenIdle};
 use crate::fetcher::{FetchOptions, is_young, one_per_key};
 use crate::flight::{Boarded, Flights, Request};
 use crate::observe::Counter;
+use crate::runtime::spawn;
 use crate::sync::Mutex;
 use crate::{
     Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats,
 };
-use background::Activity;
+use activity::Activity;
 use epochs::Epochs;
 use lanes::Lanes;
 use std::collections::HashMap;

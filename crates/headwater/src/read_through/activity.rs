@@ -1,31 +1,12 @@
-//! The one seam through which work leaves its caller: counted, bounded, and ended by `close`.
+//! How much of what outlives its caller is under way: for bounds, and for `close` to wait.
 
-use crate::{Clock, Error, ErrorKind, Result};
+use crate::Clock;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-
-/// Runs `work` on the caller's runtime.
-///
-/// # Errors
-/// [`ErrorKind::Unexpected`] outside of a tokio runtime; the work is dropped.
-pub(crate) fn spawn<R: Send + 'static>(
-    work: impl Future<Output = R> + Send + 'static,
-) -> Result<JoinHandle<R>> {
-    match Handle::try_current() {
-        Ok(runtime) => Ok(runtime.spawn(work)),
-        Err(error) => Err(Error::new(
-            ErrorKind::Unexpected,
-            "this needs a tokio runtime: call it from within one",
-        )
-        .with_source(error)),
-    }
-}
 
 /// How much of something is under way, and when it is none.
 #[derive(Debug, Default)]
