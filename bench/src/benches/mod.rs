@@ -1,0 +1,41 @@
+//! The benches. Adding one takes a file here that has a `BENCH`, and a line below.
+
+use crate::harness::{Options, Table};
+
+/// One measurement: what `bench/run NAME` runs.
+pub(crate) struct Bench {
+    /// What it is called on the command line and in `targets.toml`.
+    pub(crate) name: &'static str,
+    /// What it measures, in one line.
+    pub(crate) about: &'static str,
+    /// The crates whose versions belong under the table.
+    pub(crate) crates: &'static [&'static str],
+    pub(crate) run: fn(&Options) -> Table,
+}
+
+/// Declares the modules of the benches and lists them.
+macro_rules! benches {
+    ($($name:ident,)*) => {
+        $(mod $name;)*
+
+        /// All benches, in the order in which they are listed.
+        pub(crate) const ALL: &[Bench] = &[$($name::BENCH,)*];
+    };
+}
+
+benches! {
+    coherence,
+    correctness,
+    first,
+    fleet,
+    redis,
+}
+
+/// What a child does in its role: see [`crate::processes`].
+pub(crate) fn play(role: &str, arguments: &[String]) {
+    match role {
+        "coherence" => coherence::child(arguments),
+        "fleet" => fleet::child(arguments),
+        _ => panic!("there is no role {role:?}"),
+    }
+}

@@ -1,0 +1,68 @@
+//! `redis`: what a tier in Redis costs, against the bare client and another cache on the same server.
+//!
+//! The server is started by the bench. All keys are resident in it; the source of our chain, whose only
+//! tier is a [`RedisCache`] as it is by default, stops the bench if it is asked. Everybody reads the
+//! same records and decodes them from JSON; ours also reads how long each has to live, and keeps
+//! the promises of a tier: time limits, breaker, envelope, namespace, one load per key.
+//!
+//! - `bare MGET` and `bare GET` are what the client can do at best, without lives;
+//! - `bare MGET + PTTL` is one pipeline, as one would write by hand who wants the lives too;
+//! - `cached` is the `AsyncRedisCache` of that crate.
+
+mod contestants;
+
+use super::Bench;
+use crate::harness::{Options, Row, Table, interleave};
+use crate::processes::RedisServer;
+use contestants::{Many, One, World};
+use std::sync::Arc;
+
+pub(super) const BENCH: Bench = Bench {
+    name: "redis",
+    about: "fetch and fetch_many through a tier in Redis: time against the bare client and cached",
+    crates: &["redis", "cached", "tokio"],
+    run,
+};
+
+const LEGEND: &str = "The rival's time divided by headwater's: 1.00 is the same, higher is better for \
+    us. In brackets the median time of one operation: of a batch of 100 keys, or of one key; among \
+    many at once, the time of all divided by their number.";
+
+fn run(options: &Options) -> Table {
+    let server = RedisServer::start();
+    let world = Arc::new(World::new(&server.url(), options.seed));
+    let mut table = Table::new("A tier in Redis: speed against the bare client", LEGEND);
+    for at_once in [1, 16] {
+        table.push(many(options, &world, at_once));
+    }
+    table.push(one(options, &world, 1));
+    for at_once in [64, 512] {
+        table.push(one(options, &world, at_once));
+    }
+    table
+}
+
+fn many(options: &Options, world: &Arc<World>, at_once: usize) -> Row {
+    let batches = options.scale(400, 100).max(at_once);
+    let contestants = Many::ALL.map(|who| who.contestant(world, at_once, batches));
+    let laps = interleave(contestants.into(), options.scale(21, 5), options.seed);
+    let name = match at_once {
+        1 => "fetch_many of 100 keys".to_owned(),
+        _ => format!("fetch_many of 100 keys, {at_once} at once"),
+    };
+    laps.row(&name, "headwater")
+}
+
+fn one(options: &Options, world: &Arc<World>, at_once: usize) -> Row {
+    let fetches = match at_once {
+        1 => options.scale(4_000, 1_000),
+        _ => options.scale(40_000, 10_000),
+    };
+    let contestants = One::ALL.map(|who| who.contestant(world, at_once, fetches));
+    let laps = interleave(contestants.into(), options.scale(21, 5), options.seed);
+    let name = match at_once {
+        1 => "fetch of one key, p50".to_owned(),
+        _ => format!("fetch of one key, {at_once} at once"),
+    };
+    laps.row(&name, "headwater")
+}

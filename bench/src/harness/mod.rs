@@ -1,0 +1,27 @@
+//! What all benches share: interleaved rounds, tables, targets, the line about the machine.
+
+pub(crate) mod machine;
+mod rounds;
+mod table;
+mod targets;
+mod watchdog;
+
+pub(crate) use rounds::{Contestant, interleave};
+pub(crate) use table::{Cell, Row, Table};
+pub(crate) use targets::Targets;
+pub(crate) use watchdog::Watchdog;
+
+/// What the command line asks of a bench.
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    /// For benches that run for a time: how long, if not as long as they usually do.
+    pub(crate) seconds: Option<u64>,
+    pub(crate) seed: u64,
+}
+
+impl Options {
+    /// How much of something: in a full run, or in a quick one.
+    pub(crate) fn scale<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}

@@ -1,0 +1,25 @@
+//! What benches of several processes share: a Redis server that they start themselves, a source that
+//! all processes ask, and children, which are this same binary started again.
+
+mod child;
+mod proxy;
+mod server;
+mod source;
+
+pub(crate) use child::{Children, arguments, role};
+pub(crate) use proxy::Proxy;
+pub(crate) use server::RedisServer;
+pub(crate) use source::{Answer, RemoteSource, SourceServer, write};
+
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Nanoseconds on a clock that all processes of one machine share: each anchors the machine's clock
+/// once, and goes on by its own monotonic one.
+pub(crate) fn now() -> u64 {
+    static ANCHOR: LazyLock<(SystemTime, Instant)> =
+        LazyLock::new(|| (SystemTime::now(), Instant::now()));
+    let (system, instant) = *ANCHOR;
+    let since = system.duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    (since + instant.elapsed()).as_nanos() as u64
+}
