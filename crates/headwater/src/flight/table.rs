@@ -104,6 +104,9 @@ pub(crate) struct Opened<K> {
     pub(crate) ride: usize,
 }
 
+/// The flight of a boarding's own keys, the index of its ride, and the place of its next key.
+type Berth<K, V> = (Arc<Flight<K, V>>, usize, usize);
+
 impl<K, V> Flights<K, V>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
@@ -317,13 +320,8 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// The flight of this boarding's own keys, opened on first use; the index of its ride, and the
-    /// place of its next key.
-    fn open(
-        &mut self,
-        flights: &Arc<Flights<K, V>>,
-        request: &Request,
-    ) -> Result<(Arc<Flight<K, V>>, usize, usize)> {
+    /// The flight of this boarding's own keys, opened on first use.
+    fn open(&mut self, flights: &Arc<Flights<K, V>>, request: &Request) -> Result<Berth<K, V>> {
         if let Some(opened) = &self.opened {
             let flight = Arc::clone(&self.rides[opened.ride].flight);
             return Ok((flight, opened.ride, opened.keys.len()));

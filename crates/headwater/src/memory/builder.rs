@@ -146,7 +146,8 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
 
     /// Shortens each life that this cache sets from the put (not the idle one, and not an end that
     /// comes from below) at random by up to this fraction, from 0 to 1, so that what came together
-    /// does not expire together. Default: 0.
+    /// does not expire together. An end within the life that this cache gives is kept as it is, so
+    /// that an entry ends in a faster tier no later than in a slower one. Default: 0.
     pub fn ttl_jitter(mut self, fraction: f64) -> Self {
         self.settings.life.jitter = fraction;
         self

@@ -20,6 +20,10 @@ pub(super) struct Life<K: ?Sized, V> {
 impl<K: ?Sized, V> Life<K, V> {
     /// The entry with its life cut to these rules. An end that it has already can only come nearer
     /// (R5). The clock is read only if some rule applies.
+    ///
+    /// An end that is within these rules already is left alone, jitter or not: it was drawn when the
+    /// entry began its way through the tiers, and a faster tier goes by it. Drawn once more when the
+    /// entry is put, it would end here before it ends there.
     pub(super) fn shorten(&self, key: &K, entry: Entry<V>, clock: &Clock) -> Entry<V> {
         let span = match entry.value() {
             None => Some(self.absent_ttl),
@@ -28,10 +32,12 @@ impl<K: ?Sized, V> Life<K, V> {
                 own.into_iter().chain(self.time_to_live).min()
             }
         };
-        match span {
-            None => entry,
-            Some(span) => entry.expires_at(clock.now() + jittered(span, self.jitter)),
+        let Some(span) = span else { return entry };
+        let now = clock.now();
+        if entry.expiry().is_some_and(|end| end <= now + span) {
+            return entry;
         }
+        entry.expires_at(now + jittered(span, self.jitter))
     }
 }
 
@@ -80,6 +86,24 @@ mod tests {
         for _ in 0..1_000 {
             assert!(jittered(Duration::MAX, 1.0) > Duration::ZERO);
             assert_eq!(jittered(Duration::from_nanos(1), 1.0), Duration::from_nanos(1));
+        }
+    }
+
+    #[test]
+    fn an_end_within_the_rules_is_not_drawn_again() {
+        fastrand::seed(7);
+        let clock = Clock::system();
+        let life = Life::<str, u8> {
+            time_to_live: Some(Duration::from_secs(100)),
+            time_to_live_with: None,
+            absent_ttl: Duration::from_secs(100),
+            jitter: 0.5,
+        };
+        for entry in [Entry::found(1), Entry::absent()] {
+            let drawn = life.shorten("", entry, &clock);
+            for _ in 0..100 {
+                assert_eq!(life.shorten("", drawn.clone(), &clock), drawn);
+            }
         }
     }
 

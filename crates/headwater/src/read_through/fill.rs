@@ -7,7 +7,7 @@ use super::{Inner, Owned};
 use crate::fetcher::one_per_key;
 use crate::flight::{FlightId, LATE_AFTER};
 use crate::runtime::spawn;
-use crate::{Cache, Entry, Lease, Moment, Result, Tier};
+use crate::{Cache, Entry, Moment, Result, Tier};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ where
         let tier = &self.inner.tier;
         if let (Some(shared), false) = (tier.shared(), places.is_empty()) {
             let leases = places.iter().filter_map(|place| self.leases.of(&self.keys[*place]));
-            let fills: Vec<(&T::Key, &Entry<T::Value>, Lease)> =
+            let fills: Vec<_> =
                 entries.into_iter().zip(leases).map(|((key, entry), l)| (key, entry, l)).collect();
             let stored = one_per_key(fills.len(), shared.fill(&fills).await);
             self.leases.spent(places.iter().map(|place| &self.keys[*place]));

@@ -1,7 +1,7 @@
 //! Automatic batching: single fetches of a moment go down together, and an idle source is asked at
 //! once.
 
-use super::{Origin, settle, text};
+use super::{Origin, ends, settle, text};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use headwater::testkit::{Behaviour, RemoteTier};
@@ -155,4 +155,57 @@ async fn a_look_up_in_an_idle_tier_goes_at_once() {
     let chain = Headwater::source(Origin::new()).through(remote.clone()).build();
     assert_eq!(chain.fetch("a").now_or_never().unwrap().unwrap(), "1");
     assert_eq!((remote.reads().count(), remote.batches().count()), (1, 0));
+}
+
+#[tokio::test]
+async fn the_calls_for_one_fetch_of_many_keys_keep_the_limit_of_the_source() {
+    let origin = Origin::new();
+    let _never_opened = origin.gate();
+    let one_key_each = Batching::new().max_keys(1).max_concurrent(4);
+    let chain = Headwater::source(origin.clone())
+        .limit(1)
+        .batching(one_key_each)
+        .through(LruCache::<str, String>::new(10).unwrap())
+        .build();
+    let mut fetch = pin!(chain.fetch_many(&["a", "b", "c", "d"]));
+    assert!(fetch.as_mut().now_or_never().is_none());
+    settle().await;
+    assert!(fetch.as_mut().now_or_never().is_none());
+    assert_eq!(origin.calls().count(), 1);
+}
+
+#[tokio::test]
+async fn all_fetches_together_keep_the_bound_of_calls_at_once() {
+    let origin = Origin::new();
+    let gate = origin.gate();
+    let chain = batched(&origin, Batching::new().max_concurrent(1));
+    let mut all = pin!(futures_util::future::join3(
+        chain.fetch_many(&["a", "b"]),
+        chain.fetch_many(&["c", "d"]),
+        chain.fetch("e"),
+    ));
+    assert!(all.as_mut().now_or_never().is_none());
+    settle().await;
+    assert!(all.as_mut().now_or_never().is_none());
+    assert_eq!(origin.calls().count(), 1);
+    gate.open();
+    let (first, second, single) = ends(all).await;
+    assert!(first.into_iter().chain(second).all(|outcome| outcome.unwrap_err().is_not_found()));
+    assert!(single.unwrap_err().is_not_found());
+    assert_eq!((origin.calls().count(), origin.keys().count()), (3, 5));
+}
+
+#[tokio::test]
+async fn a_function_that_panics_for_one_key_answers_the_others_of_its_batch() {
+    let source =
+        headwater::fetch_fn(
+            async |key: u32| {
+                if key == 2 { std::panic::panic_any("a bad key") } else { Ok(key) }
+            },
+        );
+    let chain =
+        Headwater::source(source).batching(Batching::new()).through(MemoryCache::new()).build();
+    let (good, bad) = futures_util::future::join(chain.fetch(&1), chain.fetch(&2)).await;
+    assert_eq!(good.unwrap(), 1);
+    assert_eq!(bad.unwrap_err().kind(), ErrorKind::Panicked);
 }

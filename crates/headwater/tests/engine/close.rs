@@ -1,6 +1,6 @@
 //! R11: what `close` ends, waits for, and reports.
 
-use super::{World, settle, text};
+use super::{World, ends, settle, text};
 use futures_util::FutureExt;
 use headwater::{Cache, ErrorKind, Fetcher};
 use std::pin::pin;
@@ -86,4 +86,40 @@ async fn every_verb_of_a_closed_chain_answers_closed() {
         world.chain.fetch_many(&["a"]).await.remove(0).unwrap_err().kind(),
     ];
     assert_eq!(kinds, [ErrorKind::Closed; 6]);
+}
+
+#[tokio::test]
+async fn a_change_that_waits_behind_a_hung_write_is_ended_by_close() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let _never_opened = world.remote.gate_puts();
+    world.chain.fetch("a").await.unwrap();
+    world.remote.writes().reached(1).await;
+    let mut invalidate = pin!(world.chain.invalidate("a"));
+    assert!(invalidate.as_mut().now_or_never().is_none());
+    let mut close = pin!(world.chain.close());
+    assert!(close.as_mut().now_or_never().is_none());
+    world.time.advance(Duration::from_secs(5));
+    assert_eq!(close.await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(ends(invalidate).await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn fills_that_close_dropped_are_counted_by_entries() {
+    let world = World::new();
+    let keys: Vec<String> = (0..100).map(text).collect();
+    keys.iter().for_each(|key| world.origin.set(key, key.clone()));
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let gate = world.remote.gate_puts();
+    world.chain.fetch_many(&keys).await;
+    world.remote.writes().reached(1).await;
+    let mut close = pin!(world.chain.close());
+    assert!(close.as_mut().now_or_never().is_none());
+    world.time.advance(Duration::from_secs(5));
+    let error = close.await.unwrap_err();
+    assert!(error.to_string().contains("100 fills"), "{error}");
+    gate.open();
+    settle().await;
+    let stats = world.chain.stats();
+    assert_eq!((stats.tiers[1].fills, stats.tiers[1].dropped_fills), (0, 100));
 }

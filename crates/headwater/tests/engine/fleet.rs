@@ -1,11 +1,11 @@
 //! R2 and R4 across processes: leases, and news of what others change, on a store played in one
 //! process so that every order of events can be forced.
 
-use super::{Origin, settle, text};
+use super::{Origin, ends, settle, text};
 use futures_util::FutureExt;
-use headwater::testkit::{Behaviour, Fleet, ManualClock, Member, unavailable};
+use headwater::testkit::{Behaviour, Fleet, ManualClock, Member, RemoteTier, unavailable};
 use headwater::{
-    Cache, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, ReadThrough, Source,
+    Cache, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough, Source,
 };
 use std::pin::pin;
 use std::time::Duration;
@@ -194,6 +194,44 @@ async fn lost_news_empty_the_memory() {
     assert_eq!(other.fetch("a").await.unwrap(), "2");
 }
 
+/// As of an entry's end, which a server tells when it is asked for it: nobody joins the load any
+/// more, but the store is for the lease to guard.
+#[tokio::test]
+async fn news_that_void_no_lease_do_not_keep_a_load_out_of_the_store() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let process = world.process();
+    let gate = world.origin.gate();
+    let mut fetch = pin!(process.fetch("a"));
+    assert!(fetch.as_mut().now_or_never().is_none());
+    world.origin.calls().reached(1).await;
+    world.fleet.lose_news();
+    gate.open();
+    assert_eq!(fetch.await.unwrap(), "1");
+    settle().await;
+    assert_eq!(world.stored("a").as_deref(), Some("1"));
+}
+
+/// The store did not hear of it, so the lease stayed valid.
+#[tokio::test]
+async fn an_invalidation_that_failed_keeps_its_own_process_from_storing_the_old_value() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let process = world.process();
+    let gate = world.origin.gate();
+    let mut early = pin!(process.fetch("a"));
+    assert!(early.as_mut().now_or_never().is_none());
+    world.origin.calls().reached(1).await;
+    world.origin.set("a", text(2));
+    world.fleet.fail(Some(unavailable()));
+    process.invalidate("a").await.unwrap_err();
+    world.fleet.fail(None);
+    gate.open();
+    assert_eq!(early.await.unwrap(), "1", "it began before");
+    settle().await;
+    assert_eq!(world.stored("a"), None);
+}
+
 #[tokio::test]
 async fn a_store_without_leases_for_now_is_gone_past() {
     let world = World::new();
@@ -223,4 +261,126 @@ async fn a_call_that_accepts_no_age_loads_under_a_lease_past_what_is_stored() {
     assert_eq!(entry.into_value().as_deref(), Some("2"));
     settle().await;
     assert_eq!(world.stored("a").as_deref(), Some("2"));
+}
+
+/// Between the shared store and the process there is a tier that waits, so it cannot forget at once.
+#[tokio::test]
+async fn news_reach_a_tier_that_waits_in_front_of_the_store() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let disk = MemoryCache::<str, String>::builder().clock(world.time.clock()).build().unwrap();
+    let one = Headwater::source(world.origin.clone())
+        .clock(world.time.clock())
+        .through(world.fleet.member())
+        .through(RemoteTier::new(disk))
+        .build();
+    assert_eq!(one.fetch("a").await.unwrap(), "1");
+    settle().await;
+    world.origin.set("a", text(2));
+    world.process().invalidate("a").await.unwrap();
+    settle().await;
+    world.time.advance(Duration::from_secs(1));
+    assert_eq!(one.fetch("a").await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn what_a_batch_has_loaded_is_stored_while_it_waits_for_its_other_keys() {
+    let world = World::new();
+    ["a", "b"].iter().for_each(|key| world.origin.set(key, text(1)));
+    let (slow, batch, third) = (world.process(), world.process(), world.process());
+    let _never_opened = world.origin.gate();
+    let mut slow = Box::pin(slow.fetch("b"));
+    assert!(slow.as_mut().now_or_never().is_none());
+    world.origin.calls().reached(1).await;
+    world.origin.behave(Behaviour::Prompt);
+    let mut batch = pin!(batch.fetch_many(&["a", "b"]));
+    assert!(batch.as_mut().now_or_never().is_none(), "b is being loaded elsewhere");
+    settle().await;
+    assert_eq!(ends(third.fetch("a")).await.unwrap(), "1");
+    assert_eq!(world.origin.keys().count(), 2);
+}
+
+/// One has the lease of `"b"` and waits for `"a"`; the other gets that of `"a"` and wants `"b"`.
+#[tokio::test]
+async fn two_batches_with_keys_in_common_never_wait_for_each_other() {
+    let world = World::new();
+    ["a", "b"].iter().for_each(|key| world.origin.set(key, text(1)));
+    let (one, other, first) = (world.process(), world.process(), world.process());
+    let _never_opened = world.origin.gate();
+    let mut first = Box::pin(first.fetch("a"));
+    assert!(first.as_mut().now_or_never().is_none());
+    world.origin.behave(Behaviour::Prompt);
+    let mut one = Box::pin(one.fetch_many(&["a", "b"]));
+    assert!(one.as_mut().now_or_never().is_none());
+    drop(first);
+    settle().await;
+    let (one, other) = ends(futures_util::future::join(one, other.fetch_many(&["a", "b"]))).await;
+    assert!(one.into_iter().chain(other).all(|outcome| outcome.unwrap() == "1"));
+}
+
+#[tokio::test]
+async fn a_call_that_skips_the_memory_shares_the_load_of_the_fleet() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let (one, other) = (world.process(), world.process());
+    let gate = world.origin.gate();
+    let past_memory = FetchOptions::new().skip_tier("lru");
+    let mut both =
+        pin!(futures_util::future::join(one.fetch("a"), other.fetch_entry("a", &past_memory)));
+    assert!(both.as_mut().now_or_never().is_none());
+    settle().await;
+    gate.open();
+    let (plain, skipping) = both.await;
+    assert_eq!(plain.unwrap(), "1");
+    assert_eq!(skipping.unwrap().into_value().as_deref(), Some("1"));
+    assert_eq!(world.origin.calls().count(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_another_process_loaded_meanwhile_counts_once() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let (one, other) = (world.process(), world.process());
+    let gate = world.origin.gate();
+    let mut both = pin!(futures_util::future::join(one.fetch("a"), other.fetch("a")));
+    assert!(both.as_mut().now_or_never().is_none());
+    settle().await;
+    gate.open();
+    let (first, second) = both.await;
+    assert_eq!((first.unwrap(), second.unwrap()), (text(1), text(1)));
+    let stats = &other.stats().tiers[1];
+    assert_eq!((stats.hits, stats.misses, stats.coalesced), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn an_insert_elsewhere_voids_a_load_in_flight_before_any_news() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let (one, other) = (world.process(), world.process());
+    let gate = world.origin.gate();
+    let mut early = pin!(one.fetch("a"));
+    assert!(early.as_mut().now_or_never().is_none());
+    world.fleet.hold_news();
+    other.insert("a", text(2)).await.unwrap();
+    gate.open();
+    assert_eq!(early.await.unwrap(), "1", "it began before");
+    settle().await;
+    assert_eq!(world.stored("a").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_clear_elsewhere_voids_loads_of_keys_that_the_store_does_not_have() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let (one, other) = (world.process(), world.process());
+    let gate = world.origin.gate();
+    let mut early = pin!(one.fetch("a"));
+    assert!(early.as_mut().now_or_never().is_none());
+    world.origin.set("a", text(2));
+    world.origin.behave(Behaviour::Prompt);
+    other.clear().await.unwrap();
+    gate.open();
+    assert_eq!(early.await.unwrap(), "1", "it began before");
+    settle().await;
+    assert_eq!(one.fetch("a").await.unwrap(), "2");
 }

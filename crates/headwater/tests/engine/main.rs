@@ -14,6 +14,8 @@ mod hits;
 mod model;
 mod nested_loads;
 mod orphans;
+mod panics;
+mod siblings;
 mod source;
 mod write_back;
 
@@ -56,6 +58,13 @@ async fn settle() {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
+}
+
+/// What `work` comes to. A guard for those whose promise is that it ends at all: they fail instead
+/// of hanging.
+async fn ends<T>(work: impl Future<Output = T>) -> T {
+    let guard = std::time::Duration::from_secs(10);
+    tokio::time::timeout(guard, work).await.expect("it ends")
 }
 
 fn text(number: usize) -> String {

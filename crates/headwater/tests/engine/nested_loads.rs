@@ -1,11 +1,13 @@
 //! Loads that fetch through the chain that loads: circles are refused, everything else goes on.
 
 use futures_util::future::{BoxFuture, join_all};
+use headwater::testkit::ManualClock;
 use headwater::{
     Batching, BoxCache, ChainBuilder, Entry, Error, ErrorKind, FetchOptions, Fetcher, Headwater,
     LruCache, Result, Source,
 };
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::Barrier;
 
 type Chain = BoxCache<str, String>;
@@ -158,4 +160,70 @@ async fn entries_of_loads_that_fetch_are_kept() {
     assert_eq!(entry.value().map(String::as_str), Some("b"));
     assert_eq!(headwater::Cache::stats(&chain).source.keys, 2);
     assert!(!Entry::is_absent(&entry));
+}
+
+#[tokio::test]
+async fn a_refusal_is_no_error_to_remember() {
+    let span = Duration::from_secs(60);
+    let chain = chain_of(None, |builder| builder.batching(Batching::new()).error_memo(span));
+    let outcomes = join_all(["a -> b", "b"].iter().map(|key| chain.fetch(key))).await;
+    assert_eq!(outcomes[0].as_ref().unwrap_err().kind(), ErrorKind::Reentrant);
+    assert_eq!(chain.fetch("a -> b").await.unwrap(), "a, b", "now that b is here");
+}
+
+/// Runs `work` with so much stack as threads usually have, whatever this test's own has.
+fn on_a_usual_stack<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work)
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap()
+}
+
+/// A source whose value of a number is that of the number before, and one more.
+fn counting() -> BoxCache<u32, u32> {
+    let cell: Arc<OnceLock<BoxCache<u32, u32>>> = Arc::default();
+    let own = Arc::clone(&cell);
+    let source = headwater::fetch_fn(move |number: u32| {
+        let chain = own.get().expect("the test sets it first").clone();
+        async move {
+            let Some(before) = number.checked_sub(1) else { return Ok(0) };
+            Ok(chain.fetch(&before).await? + 1)
+        }
+    });
+    let chain = Headwater::source(source).through(LruCache::new(100).unwrap()).build();
+    let chain = BoxCache::new(chain);
+    cell.set(chain.clone()).unwrap();
+    chain
+}
+
+#[test]
+fn loads_nested_too_deep_are_refused_and_do_not_overflow_the_stack() {
+    let chain = counting();
+    let refused = chain.clone();
+    let outcome = on_a_usual_stack(async move { refused.fetch(&10_000).await });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Reentrant);
+    assert_eq!(on_a_usual_stack(async move { chain.fetch(&32).await }).unwrap(), 32);
+}
+
+/// A load that accepts no age does not join an earlier one of its own key, so there is no circle.
+#[test]
+fn a_load_that_fetches_its_own_key_without_any_age_is_refused() {
+    let time = ManualClock::new();
+    let cell: Arc<OnceLock<Chain>> = Arc::default();
+    let (own, ticks) = (Arc::clone(&cell), time.clone());
+    let source = headwater::fetch_fn(move |key: String| {
+        ticks.advance(Duration::from_millis(1));
+        let chain = own.get().expect("the test sets it first").clone();
+        async move {
+            let fresh = FetchOptions::new().max_age(Duration::ZERO);
+            chain.fetch_entry(&key, &fresh).await?.into_outcome()
+        }
+    });
+    let lru = LruCache::<str, String>::builder(10).clock(time.clock()).build().unwrap();
+    let chain = Headwater::source(source).clock(time.clock()).through(lru).build();
+    let chain = BoxCache::new(chain);
+    cell.set(chain.clone()).unwrap();
+    let outcome = on_a_usual_stack(async move { chain.fetch("a").await });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Reentrant);
 }

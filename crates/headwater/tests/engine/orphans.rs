@@ -2,7 +2,8 @@
 
 use super::{Origin, settle, text};
 use futures_util::FutureExt;
-use headwater::{Fetcher, Headwater, LruCache, Orphans};
+use futures_util::future::join;
+use headwater::{Batching, Fetcher, Headwater, LruCache, Orphans, Source};
 
 async fn abandon(orphans: Orphans) -> (Origin, LruCache<str, String>) {
     let origin = Origin::new();
@@ -52,4 +53,37 @@ fn a_chain_of_memory_works_outside_of_a_runtime() {
     let chain =
         Headwater::source(origin).through(LruCache::<str, String>::new(10).unwrap()).build();
     assert_eq!(chain.fetch("a").now_or_never().unwrap().unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_batch_that_everybody_left_is_dropped() {
+    let origin = Origin::new();
+    let source = Source::new(origin.clone()).batching(Batching::new());
+    let gate = origin.gate();
+    let mut fetches = Box::pin(join(source.fetch("a"), source.fetch("b")));
+    assert!(fetches.as_mut().now_or_never().is_none());
+    origin.calls().reached(1).await;
+    drop(fetches);
+    settle().await;
+    gate.open();
+    settle().await;
+    assert_eq!((origin.calls().count(), origin.answered().count()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_batch_that_somebody_still_waits_for_goes_on() {
+    let origin = Origin::new();
+    origin.set("b", text(2));
+    let source = Source::new(origin.clone()).batching(Batching::new());
+    let gate = origin.gate();
+    let mut gone = Box::pin(source.fetch("a"));
+    let mut kept = Box::pin(source.fetch("b"));
+    assert!(gone.as_mut().now_or_never().is_none());
+    assert!(kept.as_mut().now_or_never().is_none());
+    origin.calls().reached(1).await;
+    drop(gone);
+    settle().await;
+    gate.open();
+    assert_eq!(kept.await.unwrap(), "2");
+    assert_eq!((origin.calls().count(), origin.keys().count()), (1, 2));
 }

@@ -5,8 +5,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use headwater::testkit::{Behaviour, Gate, ManualClock, Tally};
 use headwater::{
-    Cache, Error, ErrorKind, Fetcher, Headwater, LruCache, MemoryCache, Result, fetch_fn,
-    fetch_many_fn,
+    Cache, Error, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, Result,
+    fetch_fn, fetch_many_fn,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -123,4 +123,29 @@ async fn a_batch_source_that_answers_too_few_fails_all_keys_and_nothing_else() {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unexpected);
     }
     assert_eq!(chain.fetch(&1).await.unwrap_err().kind(), ErrorKind::Unexpected);
+}
+
+#[tokio::test]
+async fn a_call_that_bounds_the_age_passes_the_memory_of_errors() {
+    let (origin, time) = (Origin::new(), ManualClock::new());
+    let chain = remembering(&origin, &time);
+    origin.set("a", text(1));
+    origin.behave(Behaviour::Failing(Error::new(ErrorKind::Unavailable, "down")));
+    chain.fetch("a").await.unwrap_err();
+    origin.behave(Behaviour::Prompt);
+    let fresh = FetchOptions::new().max_age(Duration::ZERO);
+    let entry = chain.fetch_entry("a", &fresh).await.unwrap();
+    assert_eq!(entry.into_value().as_deref(), Some("1"));
+    assert_eq!(chain.stats().source.remembered_errors, 0);
+}
+
+#[tokio::test]
+async fn a_source_that_says_closed_is_asked_again() {
+    let (origin, time) = (Origin::new(), ManualClock::new());
+    let chain = remembering(&origin, &time);
+    origin.set("a", text(1));
+    origin.behave(Behaviour::Failing(Error::new(ErrorKind::Closed, "for now")));
+    assert_eq!(chain.fetch("a").await.unwrap_err().kind(), ErrorKind::Closed);
+    origin.behave(Behaviour::Prompt);
+    assert_eq!(chain.fetch("a").await.unwrap(), "1");
 }

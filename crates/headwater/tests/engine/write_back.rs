@@ -1,8 +1,11 @@
 //! R1, R4, R5, R6: several tiers, fills behind the caller's back, and changes that race them.
 
-use super::{World, settle, text};
+use super::{Origin, World, settle, text};
 use futures_util::FutureExt;
-use headwater::{Cache, Entry, Error, ErrorKind, FetchOptions, Fetcher, Tier};
+use headwater::testkit::{ManualClock, RemoteTier};
+use headwater::{
+    Cache, Entry, Error, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, Tier,
+};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -257,22 +260,92 @@ async fn a_plain_load_does_not_answer_a_call_that_asks_for_more() {
     assert_eq!(in_memory(&world, "a").await.as_deref(), Some("2"), "the newer load fills");
 }
 
-#[tokio::test]
-async fn on_its_first_way_out_an_entry_gets_the_life_of_each_tier_it_passes() {
-    use headwater::testkit::{ManualClock, RemoteTier, TestSource};
-    use headwater::{Headwater, LruCache, MemoryCache};
-    let (time, origin) = (ManualClock::new(), TestSource::<str, String>::new());
-    let ten_seconds = MemoryCache::builder().clock(time.clock());
-    let ten_seconds = ten_seconds.time_to_live(Duration::from_secs(10)).build().unwrap();
-    let endless: LruCache<str, String> = LruCache::builder(10).clock(time.clock()).build().unwrap();
+/// A chain whose slower tier gives lives of up to so many seconds, and an endless faster one.
+fn with_lives_below(seconds: u64, jitter: f64) -> World {
+    let (time, origin) = (ManualClock::new(), Origin::new());
+    let mortal = MemoryCache::builder().clock(time.clock()).ttl_jitter(jitter);
+    let mortal = mortal.time_to_live(Duration::from_secs(seconds)).build().unwrap();
+    let remote = RemoteTier::new(mortal);
+    let lru: LruCache<str, String> = LruCache::builder(1_000).clock(time.clock()).build().unwrap();
     let chain = Headwater::source(origin.clone())
         .clock(time.clock())
-        .through(RemoteTier::new(ten_seconds))
-        .through(endless)
+        .through(remote.clone())
+        .through(lru.clone())
         .build();
-    origin.set("a", text(1));
-    chain.fetch("a").await.unwrap();
-    origin.set("a", text(2));
-    time.advance(Duration::from_secs(10));
-    assert_eq!(chain.fetch("a").await.unwrap(), "2");
+    World { origin, remote, lru, chain, time }
+}
+
+#[tokio::test]
+async fn on_its_first_way_out_an_entry_gets_the_life_of_each_tier_it_passes() {
+    let world = with_lives_below(10, 0.0);
+    world.origin.set("a", text(1));
+    world.chain.fetch("a").await.unwrap();
+    world.origin.set("a", text(2));
+    world.time.advance(Duration::from_secs(10));
+    assert_eq!(world.chain.fetch("a").await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn an_inserted_entry_gets_the_life_of_each_tier_it_passes() {
+    let world = with_lives_below(10, 0.0);
+    world.origin.set("a", text(2));
+    world.chain.insert("a", text(1)).await.unwrap();
+    assert_eq!(world.chain.fetch("a").await.unwrap(), "1");
+    world.time.advance(Duration::from_secs(10));
+    assert_eq!(world.chain.fetch("a").await.unwrap(), "2");
+}
+
+/// How long each of these keys lives in the slower and in the faster tier.
+fn lives(world: &World, keys: &[String]) -> Vec<(Duration, Duration)> {
+    let now = world.time.clock().now();
+    let of = |entry: Option<Entry<String>>| entry.unwrap().remaining(now).unwrap();
+    let both = |key: &String| (of(world.remote.inner().peek(key)), of(world.lru.peek(key)));
+    keys.iter().map(both).collect()
+}
+
+fn assert_jittered_once(lives: &[(Duration, Duration)]) {
+    assert!(lives.iter().all(|(below, above)| above <= below), "{lives:?}");
+    let shortest = lives.iter().map(|(below, _)| *below).min().unwrap();
+    assert!(shortest < Duration::from_secs(90), "there is jitter: {shortest:?}");
+}
+
+#[tokio::test]
+async fn what_was_fetched_ends_in_a_faster_tier_no_later_than_in_a_slower_one_with_jitter() {
+    let world = with_lives_below(100, 0.5);
+    let keys: Vec<String> = (0..100).map(text).collect();
+    for key in &keys {
+        world.origin.set(key, key.clone());
+        world.chain.fetch(key).await.unwrap();
+    }
+    settle().await;
+    assert_jittered_once(&lives(&world, &keys));
+}
+
+#[tokio::test]
+async fn what_was_inserted_ends_in_a_faster_tier_no_later_than_in_a_slower_one_with_jitter() {
+    let world = with_lives_below(100, 0.5);
+    let keys: Vec<String> = (0..100).map(text).collect();
+    for key in &keys {
+        world.chain.insert(key, key.clone()).await.unwrap();
+    }
+    assert_jittered_once(&lives(&world, &keys));
+}
+
+/// The store gets the new value, because what was sent cannot be called back.
+#[tokio::test]
+async fn an_insert_that_was_dropped_on_its_way_leaves_no_older_entry_in_front() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    world.chain.fetch("a").await.unwrap();
+    settle().await;
+    let gate = world.remote.gate_puts();
+    let mut insert = Box::pin(world.chain.insert("a", text(2)));
+    assert!(insert.as_mut().now_or_never().is_none());
+    world.remote.writes().reached(2).await;
+    assert_eq!(world.chain.fetch("a").await.unwrap(), "1", "the new value is not there yet");
+    drop(insert);
+    gate.open();
+    settle().await;
+    assert_eq!(in_remote(&world, "a").await.as_deref(), Some("2"));
+    assert_eq!(world.chain.fetch("a").await.unwrap(), "2");
 }
