@@ -56,6 +56,7 @@ fn bare(number: usize) -> String {
 pub(super) struct World {
     runtime: Runtime,
     chain: BoxCache<str, Record>,
+    tier: RedisCache<str, Record>,
     bare: MultiplexedConnection,
     cached: AsyncRedisCache<String, Record>,
     /// Of keys, in the order in which they are read.
@@ -63,16 +64,20 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Fills the server.
-    pub(super) fn new(url: &str, seed: u64) -> Self {
+    /// Fills the server; everybody is to run on so many threads.
+    pub(super) fn new(url: &str, threads: usize, seed: u64) -> Self {
+        let mut builder = match threads {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
         let runtime =
-            Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+            builder.worker_threads(threads).enable_all().build().expect("the system gives one");
         let mut random = fastrand::Rng::with_seed(seed);
         let numbers = (0..100_000).map(|_| random.usize(..KEYS)).collect();
-        let (chain, bare, cached) = runtime.block_on(async {
+        let ((chain, tier), bare, cached) = runtime.block_on(async {
             (chain(url).await, connection(url).await, cached(url).await)
         });
-        let world = Self { runtime, chain, bare, cached, numbers };
+        let world = Self { runtime, chain, tier, bare, cached, numbers };
         world.runtime.block_on(world.check());
         world
     }
@@ -115,16 +120,19 @@ impl World {
 #[derive(Clone, Copy)]
 pub(super) enum One {
     Headwater,
+    /// Without the engine around it.
+    Tier,
     Get,
     Cached,
 }
 
 impl One {
-    pub(super) const ALL: [Self; 3] = [Self::Headwater, Self::Get, Self::Cached];
+    pub(super) const ALL: [Self; 4] = [Self::Headwater, Self::Tier, Self::Get, Self::Cached];
 
     fn name(self) -> &'static str {
         match self {
             Self::Headwater => "headwater",
+            Self::Tier => "tier alone",
             Self::Get => "bare GET",
             Self::Cached => "cached",
         }
@@ -133,6 +141,10 @@ impl One {
     async fn read(self, world: &World, number: usize) -> Record {
         match self {
             Self::Headwater => world.chain.fetch(&key(number)).await.expect("it is resident"),
+            Self::Tier => {
+                let found = world.tier.get(&key(number)).await.expect("the server answers");
+                found.and_then(Entry::into_value).expect("it is resident")
+            }
             Self::Get => {
                 let mut connection = world.bare.clone();
                 let bytes: Vec<u8> = cmd("GET")
@@ -168,18 +180,16 @@ impl One {
     }
 
     fn median(self, world: &Arc<World>, fetches: usize) -> f64 {
-        let own = Arc::clone(world);
-        let running = world.runtime.spawn(async move {
-            let mut times = Vec::with_capacity(fetches);
+        let mut times = Vec::with_capacity(fetches);
+        world.runtime.block_on(async {
             for at in 0..fetches {
                 let began = Instant::now();
-                black_box(self.read(&own, own.number(at)).await);
+                black_box(self.read(world, world.number(at)).await);
                 times.push(began.elapsed().as_nanos() as f64);
             }
-            times.sort_unstable_by(f64::total_cmp);
-            times[times.len() / 2]
         });
-        world.runtime.block_on(running).expect("reads do not panic")
+        times.sort_unstable_by(f64::total_cmp);
+        times[times.len() / 2]
     }
 }
 
@@ -187,16 +197,20 @@ impl One {
 #[derive(Clone, Copy)]
 pub(super) enum Many {
     Headwater,
+    /// Without the engine around it.
+    Tier,
     GetAndLives,
     Get,
 }
 
 impl Many {
-    pub(super) const ALL: [Self; 3] = [Self::Headwater, Self::GetAndLives, Self::Get];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Headwater, Self::Tier, Self::GetAndLives, Self::Get];
 
     fn name(self) -> &'static str {
         match self {
             Self::Headwater => "headwater",
+            Self::Tier => "tier alone",
             Self::GetAndLives => "bare MGET + PTTL",
             Self::Get => "bare MGET",
         }
@@ -229,6 +243,15 @@ impl Many {
                 let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 let found = world.chain.fetch_many(&keys).await;
                 found.into_iter().map(|record| record.expect("it is resident")).collect()
+            }
+            Self::Tier => {
+                let keys: Vec<String> = numbers.iter().map(|number| key(*number)).collect();
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                let found = world.tier.get_many(&keys).await.into_iter();
+                found
+                    .map(|found| found.expect("the server answers"))
+                    .map(|found| found.and_then(Entry::into_value).expect("it is resident"))
+                    .collect()
             }
             Self::GetAndLives => {
                 let names: Vec<String> = numbers.iter().map(|number| bare(*number)).collect();
@@ -266,8 +289,8 @@ fn decoded(bytes: &[u8]) -> Record {
     serde_json::from_slice(bytes).expect("a record")
 }
 
-/// A chain with one tier, which has everything.
-async fn chain(url: &str) -> BoxCache<str, Record> {
+/// A chain with one tier, which has everything; and such a tier alone.
+async fn chain(url: &str) -> (BoxCache<str, Record>, RedisCache<str, Record>) {
     let config = RedisConfig::new(url).expect("a URL").namespace("bench").time_to_live(LIFE);
     let filling: RedisCache<str, Record> = config.clone().connect().await.expect("it answers");
     for start in (0..KEYS).step_by(BATCH) {
@@ -281,7 +304,7 @@ async fn chain(url: &str) -> BoxCache<str, Record> {
     }
     let source = fetch_fn(async |key: String| Err::<Record, _>(unwanted(&key)));
     let tier: RedisCache<str, Record> = config.connect().await.expect("it answers");
-    BoxCache::new(Headwater::source(source).through(tier).build())
+    (BoxCache::new(Headwater::source(source).through(tier).build()), filling)
 }
 
 fn unwanted(key: &str) -> Error {

@@ -1,13 +1,19 @@
 //! `redis`: what a tier in Redis costs, against the bare client and another cache on the same server.
 //!
-//! The server is started by the bench. All keys are resident in it; the source of our chain, whose only
-//! tier is a [`RedisCache`] as it is by default, stops the bench if it is asked. Everybody reads the
-//! same records and decodes them from JSON; ours also reads how long each has to live, and keeps
-//! the promises of a tier: time limits, breaker, envelope, namespace, one load per key.
+//! The server is started by the bench. All keys are resident in it; our chain has one tier, a
+//! [`RedisCache`] as it is by default, and its source stops the bench if it is asked. Everybody reads
+//! the same records and decodes them; ours also reads how long each has to live, and keeps the
+//! promises of a tier: time limits, breaker, envelope, namespace, one load per key.
 //!
-//! - `bare MGET` and `bare GET` are what the client can do at best, without lives;
+//! - `tier alone` is our tier without the engine: no shared loads, no batches, no counters;
+//! - `bare GET` and `bare MGET` are what the client can do at best, without lives;
 //! - `bare MGET + PTTL` is one pipeline, as one would write by hand who wants the lives too;
-//! - `cached` is the `AsyncRedisCache` of that crate.
+//! - `cached` is the `AsyncRedisCache` of that crate, without lives.
+//!
+//! Everybody has two threads, but for one key at a time: there the median would be of two kinds of
+//! calls, those that wake another thread and those that need not, so it is one thread.
+//!
+//! [`RedisCache`]: headwater::redis::RedisCache
 
 mod contestants;
 
@@ -30,12 +36,13 @@ const LEGEND: &str = "The rival's time divided by headwater's: 1.00 is the same,
 
 fn run(options: &Options) -> Table {
     let server = RedisServer::start();
-    let world = Arc::new(World::new(&server.url(), options.seed));
+    let alone = Arc::new(World::new(&server.url(), 1, options.seed));
+    let world = Arc::new(World::new(&server.url(), 2, options.seed));
     let mut table = Table::new("A tier in Redis: speed against the bare client", LEGEND);
     for at_once in [1, 16] {
         table.push(many(options, &world, at_once));
     }
-    table.push(one(options, &world, 1));
+    table.push(one(options, &alone, 1));
     for at_once in [64, 512] {
         table.push(one(options, &world, at_once));
     }

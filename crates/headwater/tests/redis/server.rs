@@ -1,0 +1,294 @@
+//! Redis servers that tests start, stop, freeze and kill: processes of their own, on free ports.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long anything here may take: a guard against hanging, far above what it does take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A `redis-server` that dies with this value.
+pub(crate) struct Server {
+    port: u16,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    process: Option<Process>,
+}
+
+/// A running server, and a shell that kills it when this process ends, however it ends: also when
+/// nothing is dropped any more, as with statics.
+struct Process {
+    shell: Child,
+    id: String,
+}
+
+impl Process {
+    fn start(directory: &Path, arguments: &[&str]) -> Self {
+        let version = Command::new("redis-server").arg("--version").output();
+        assert!(version.is_ok(), "there is no redis-server: run ./scripts/test, which installs it");
+        let script = "cd \"$0\" && { redis-server \"$@\" </dev/null >log 2>&1 & } && echo $! && \
+                      { cat >/dev/null; kill -9 $!; wait $!; } 2>/dev/null";
+        let mut shell = Command::new("sh")
+            .args(["-c", script])
+            .arg(directory)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let mut id = String::new();
+        let output = shell.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut id).expect("the server's process id");
+        Self { shell, id: id.trim().to_owned() }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.id]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// A directory that goes with its test.
+fn fresh_directory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("headwater-redis-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&path).expect("a directory for a server");
+    path
+}
+
+/// A port that nobody listens on, also 10,000 above it, where a cluster's nodes talk.
+///
+/// Servers of parallel tests race for ports: so each process has its own range, and counts up.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..2_000 {
+        let start = std::process::id().wrapping_mul(97);
+        let port = 12_000 + ((start + NEXT.fetch_add(1, Relaxed)) % 20_000) as u16;
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free(port) && is_free(port + 10_000) {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// Waits for `done`, and panics with `what` if that takes for ever.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE, "{what} takes too long");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Server {
+    /// A server without persistence, which answers.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with further arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        let mut server = Self {
+            port: free_port(),
+            directory: fresh_directory(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            process: None,
+        };
+        server.restart();
+        server
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it (again), empty, on the same port.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let port = self.port.to_string();
+        let mut arguments = vec!["--port", &port, "--bind", "127.0.0.1", "--save", ""];
+        arguments.extend(["--appendonly", "no", "--daemonize", "no", "--protected-mode", "no"]);
+        arguments.extend(["--repl-diskless-sync-delay", "0"]);
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        self.process = Some(Process::start(&self.directory, &arguments));
+        self.wait_until_it_listens();
+    }
+
+    fn wait_until_it_listens(&self) {
+        until("the start of a server", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        drop(self.process.take());
+    }
+
+    /// Freezes it: its kernel goes on acknowledging.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        self.process.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// The reply to a command, as it comes over the wire; for strings, numbers and errors.
+    pub(crate) fn ask(&self, command: &[&[u8]]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it answers");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let mut request = format!("*{}\r\n", command.len()).into_bytes();
+        for part in command {
+            request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            request.extend_from_slice(part);
+            request.extend_from_slice(b"\r\n");
+        }
+        stream.write_all(&request).expect("it listens");
+        read_reply(&mut stream)
+    }
+
+    /// As [`ask`](Self::ask), for text.
+    pub(crate) fn tell(&self, command: &str) -> String {
+        let parts: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        self.ask(&parts)
+    }
+}
+
+fn read_line(stream: &mut TcpStream) -> String {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a reply");
+        line.push(byte[0]);
+    }
+    line.truncate(line.len() - 2);
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+fn read_reply(stream: &mut TcpStream) -> String {
+    let line = read_line(stream);
+    match line.split_at(1) {
+        ("$", "-1") => "(nil)".to_owned(),
+        ("$", length) => {
+            let mut bytes = vec![0; length.parse::<usize>().expect("a length") + 2];
+            stream.read_exact(&mut bytes).expect("the bytes");
+            bytes.truncate(bytes.len() - 2);
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        ("*", count) => {
+            let count: usize = count.parse().unwrap_or(0);
+            (0..count).map(|_| read_reply(stream)).collect::<Vec<_>>().join(" ")
+        }
+        (_, rest) => rest.to_owned(),
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Three masters that share the slots.
+pub(crate) struct Cluster(Vec<Server>);
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        let servers: Vec<Server> = (0..3).map(|_| Server::with(&arguments)).collect();
+        let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(addresses)
+            .args(["--cluster-replicas", "0", "--cluster-yes"])
+            .output()
+            .expect("redis-cli runs");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+        for server in &servers {
+            until("the cluster", || {
+                let info = server.tell("CLUSTER INFO");
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            });
+        }
+        Self(servers)
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.0.iter().map(Server::url).collect()
+    }
+
+    pub(crate) fn node(&mut self, at: usize) -> &mut Server {
+        &mut self.0[at]
+    }
+}
+
+/// A master, a replica, and three sentinels that watch over them under the name `mymaster`.
+pub(crate) struct Sentinels {
+    pub(crate) master: Server,
+    pub(crate) replica: Server,
+    sentinels: Vec<Server>,
+}
+
+impl Sentinels {
+    pub(crate) fn start() -> Self {
+        let master = Server::start();
+        let replica = Server::with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+        // Sentinels that begin before it is there notice it only ten seconds later.
+        until("the replica", || master.tell("INFO replication").contains("state=online"));
+        let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.port)).collect();
+        for server in &sentinels {
+            until("the sentinels", || {
+                let info = server.tell("INFO sentinel");
+                info.contains("slaves=1,sentinels=3")
+            });
+        }
+        Self { master, replica, sentinels }
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(Server::url).collect()
+    }
+}
+
+fn sentinel(master: u16) -> Server {
+    let directory = fresh_directory();
+    let file = directory.join("sentinel.conf");
+    let lines = format!(
+        "sentinel monitor mymaster 127.0.0.1 {master} 2\n\
+         sentinel down-after-milliseconds mymaster 1000\n\
+         sentinel failover-timeout mymaster 3000\n"
+    );
+    std::fs::write(&file, lines).expect("a configuration");
+    start_sentinel(&file, directory)
+}
+
+fn start_sentinel(file: &Path, directory: PathBuf) -> Server {
+    let port = free_port();
+    let arguments = ["--sentinel", "--port", &port.to_string(), "--bind", "127.0.0.1"];
+    let file = file.to_str().expect("a plain path");
+    let arguments = [&[file], &arguments[..], &["--protected-mode", "no"]].concat();
+    let process = Some(Process::start(&directory, &arguments));
+    let server = Server { port, directory, arguments: Vec::new(), process };
+    server.wait_until_it_listens();
+    server
+}
