@@ -32,10 +32,14 @@ use futures_util::future::{BoxFuture, join_all, select_all};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a lease's key is called beside its entry.
 pub(super) const LEASE: &str = "lease";
+/// What a stored value may be longer than the value itself: its head, and what codecs add.
+const OVERHEAD: usize = 64 * 1024;
+/// Between two attempts to give a lease back.
+const GIVE_BACK_EVERY: Duration = Duration::from_millis(250);
 /// Keys per round trip.
 const CHUNK: usize = 500;
 /// Who waits for news asks again all the same after so long ...
@@ -45,13 +49,16 @@ const POLL_FIRST: Duration = Duration::from_millis(5);
 /// ... and not later than this.
 const POLL_LAST: Duration = Duration::from_millis(100);
 
-/// KEYS: entry, lease. ARGV: token, ms, `1` to look for the entry first.
+/// KEYS: entry, lease. ARGV: token, ms, `1` to look for the entry first, the longest that it may be:
+/// what is longer is none of ours, and would hold up everybody.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 if ARGV[3] == '1' then
-  local value = redis.pcall('GET', KEYS[1])
-  if type(value) == 'string' then return {1, redis.call('PTTL', KEYS[1]), value} end
+  local length = redis.pcall('STRLEN', KEYS[1])
+  if type(length) == 'number' and length > 0 and length <= tonumber(ARGV[4]) then
+    return {1, redis.call('PTTL', KEYS[1]), redis.call('GET', KEYS[1])}
+  end
 end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {2} end
 return {0, redis.call('PTTL', KEYS[2])}",
@@ -248,6 +255,7 @@ where
             layout: self.layout.clone(),
             hub: Arc::clone(&self.hub),
             within: self.settings.write_timeout,
+            lease_time: self.settings.lease_time,
         }
     }
 
@@ -284,7 +292,8 @@ where
         let keys = vec![name.to_vec(), self.layout.side(name, LEASE)];
         let millis = self.settings.lease_time.as_millis().max(1).to_string().into_bytes();
         let look = if look { b"1".to_vec() } else { Vec::new() };
-        Step::Script(&TAKE, keys, vec![token(lease), millis, look])
+        let longest = self.settings.max_value.saturating_add(OVERHEAD).to_string().into_bytes();
+        Step::Script(&TAKE, keys, vec![token(lease), millis, look, longest])
     }
 
     async fn leased(
@@ -345,9 +354,21 @@ struct Releaser {
     layout: Layout,
     hub: Arc<Hub>,
     within: Duration,
+    lease_time: Duration,
 }
 
 impl Releaser {
+    /// Gives leases back of which nobody knows whether they were taken: a server that hung may take
+    /// them when it goes on. For as long as they could last.
+    async fn give_back(&self, leases: &[(Vec<u8>, u128)]) {
+        let began = Instant::now();
+        while self.release(leases).await.is_err_and(|error| error.kind() != ErrorKind::Closed)
+            && began.elapsed() < self.lease_time
+        {
+            tokio::time::sleep(GIVE_BACK_EVERY).await;
+        }
+    }
+
     async fn release(&self, leases: &[(Vec<u8>, u128)]) -> Result<()> {
         for chunk in leases.chunks(CHUNK) {
             let names: Vec<Vec<u8>> = chunk.iter().map(|(name, _)| name.clone()).collect();
@@ -375,6 +396,6 @@ impl Drop for Asked {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let leases = std::mem::take(&mut self.leases);
         let releaser = self.releaser.clone();
-        runtime.spawn(async move { releaser.release(&leases).await });
+        runtime.spawn(async move { releaser.give_back(&leases).await });
     }
 }

@@ -21,11 +21,6 @@ pub(crate) fn chain(url: &str) -> Chain {
     over(config(url).connect_lazy().expect("a valid configuration"))
 }
 
-/// The same without leases: what the tier itself does.
-pub(crate) fn unleased(url: &str) -> Chain {
-    over(config(url).leases(false).connect_lazy().expect("a valid configuration"))
-}
-
 pub(crate) fn over(redis: Redis) -> Chain {
     let source = TestSource::<str, String>::new();
     for key in 'a'..='z' {

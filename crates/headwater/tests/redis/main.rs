@@ -14,4 +14,5 @@ mod processes;
 mod proxy;
 mod server;
 mod shared;
+mod stress;
 mod trouble;

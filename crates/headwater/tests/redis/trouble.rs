@@ -1,8 +1,6 @@
 //! What can go wrong with a server does, and the chain answers from its source.
 
-use crate::chain::{
-    GUARD, Redis, chain, config, fetch, over, stored, unleased, until, until_stored,
-};
+use crate::chain::{GUARD, Redis, chain, config, fetch, over, stored, until, until_stored};
 use crate::proxy::{Proxy, listener};
 use crate::server::{Cluster, Sentinels, Server};
 use futures_util::future::join_all;
@@ -51,7 +49,7 @@ async fn a_restart_between_two_calls_is_not_even_noticed() {
 #[tokio::test]
 async fn a_frozen_server_holds_nobody_up() {
     let server = Server::start();
-    let chain = unleased(&server.url());
+    let chain = chain(&server.url());
     until_stored(&chain, "a").await;
     server.freeze();
     let frozen = Instant::now();
@@ -253,7 +251,7 @@ async fn another_schema_is_a_miss_and_overwritten() {
 #[tokio::test]
 async fn a_giant_value_is_refused_and_holds_nobody_up() {
     let server = Server::start();
-    let chain = unleased(&server.url());
+    let chain = chain(&server.url());
     until_stored(&chain, "a").await;
     let giant = Entry::from("x".repeat(100 << 20));
     let error = chain.tier().put("a", &giant).await.expect_err("too long");
