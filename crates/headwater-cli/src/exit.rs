@@ -39,6 +39,18 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Prints on stdout. A reader who has seen enough is no failure.
+pub(crate) fn print(text: &str) -> Exit {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format_args!("stdout: {error}"));
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    }
+}
+
 /// Prints what went wrong on stderr. A closed stderr leaves nobody to tell.
 pub(crate) fn complain(error: &dyn std::fmt::Display) {
     say(&format!("error: {error}"));

@@ -36,8 +36,8 @@ pub(crate) struct Loaded {
 
 /// Where a load goes.
 enum Target {
-    Sqlite(sqlite::Loader),
-    Redis(redis::Loader),
+    Sqlite(Box<sqlite::Loader>),
+    Redis(Box<redis::Loader>),
 }
 
 /// A load that can begin.
@@ -91,8 +91,8 @@ fn prepare(args: &LoadArgs) -> Result<Job> {
         header.require(key).map_err(|error| error.context(name.clone()))?;
     }
     let target = match &place {
-        Place::Redis(server) => Target::Redis(redis::Loader::open(server, args)?),
-        Place::Sqlite(table) => Target::Sqlite(open_table(table, args, &name)?),
+        Place::Redis(server) => Target::Redis(Box::new(redis::Loader::open(server, args)?)),
+        Place::Sqlite(table) => Target::Sqlite(Box::new(open_table(table, args, &name)?)),
         Place::Unsupported(what) => bail!("{}: this build has no {what} support", args.target),
         Place::File(_) => bail!(
             "{}: cannot load into a file; give sqlite:PATH?table=T&key=K or \

@@ -42,15 +42,8 @@ fn main() -> ExitCode {
 }
 
 fn print_completions(args: &CompletionsArgs) -> Exit {
-    use std::io::Write;
     // Into memory first: the generator panics where the output is a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "headwater", &mut script);
-    match std::io::stdout().write_all(&script) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            exit::complain(&format_args!("stdout: {error}"));
-            Exit::Failed
-        }
-        _ => Exit::Done,
-    }
+    exit::print(&String::from_utf8_lossy(&script))
 }

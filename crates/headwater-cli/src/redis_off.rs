@@ -37,14 +37,15 @@ impl Tier {
     }
 
     /// Never called.
-    pub(crate) fn before<F>(
-        &self,
-        _: ChainBuilder<Source<F>>,
-        _: Latency,
-    ) -> BoxCache<str, Json>
+    pub(crate) fn before<F>(&self, _: ChainBuilder<Source<F>>, _: Latency) -> BoxCache<str, Json>
     where
         F: Fetcher<Key = str, Value = Json>,
     {
+        match *self {}
+    }
+
+    /// Never called.
+    pub(crate) async fn ready(&self) {
         match *self {}
     }
 

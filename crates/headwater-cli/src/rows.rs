@@ -23,6 +23,7 @@ pub(crate) struct Rows {
 /// One row that has a key.
 pub(crate) struct Keyed<'a> {
     /// Where it is in the file.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "a load into Redis tells it"))]
     pub(crate) line: u64,
     pub(crate) key: String,
     pub(crate) json: &'a str,

@@ -3,10 +3,14 @@
 //! The library counts outcomes but not time; the program adds what its summary shows.
 
 use anyhow::Result;
+use futures_util::future::{BoxFuture, ready};
 use hdrhistogram::Histogram;
-use headwater::{Batching, Entry, Key, Moment, Prepared, Removals, Resident, Shared, Tier, Value};
+use headwater::{
+    Above, Batching, Entry, Key, Lease, Leased, Moment, Prepared, Removals, Resident, Shared, Tier,
+    Value,
+};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// The longest time told apart, in nanoseconds; longer ones count as this.
@@ -117,7 +121,7 @@ impl<T: Tier> Tier for Timed<T> {
     }
 
     fn shared(&self) -> Option<&dyn Shared<T::Key, T::Value>> {
-        self.inner.shared()
+        self.inner.shared().map(|_| self as &dyn Shared<T::Key, T::Value>)
     }
 
     fn resident(&self) -> Option<&dyn Resident<T::Key, T::Value>> {
@@ -151,5 +155,55 @@ impl<T: Tier<Key = K, Value = V>, K: ?Sized + Key, V: Value> Resident<K, V> for 
 
     fn clear(&self) -> Removals<K::Owned, V> {
         self.inner.resident().map_or(Removals::none(), Resident::clear)
+    }
+}
+
+/// Only reached through [`Tier::shared`], and so only where the inner tier is shared.
+impl<T: Tier<Key = K, Value = V>, K: ?Sized + Key, V: Value> Shared<K, V> for Timed<T> {
+    fn attach(&self, above: Weak<dyn Above<K>>) {
+        if let Some(inner) = self.inner.shared() {
+            inner.attach(above);
+        }
+    }
+
+    fn lease<'a>(
+        &'a self,
+        keys: &'a [&'a K],
+        look: bool,
+    ) -> BoxFuture<'a, Vec<headwater::Result<Leased<V>>>> {
+        let Some(inner) = self.inner.shared() else { return Box::pin(ready(Vec::new())) };
+        if !look {
+            return inner.lease(keys, look);
+        }
+        Box::pin(async move {
+            let begun = Instant::now();
+            let outcomes = inner.lease(keys, look).await;
+            self.latency.record(begun, keys.len());
+            outcomes
+        })
+    }
+
+    fn fill<'a>(
+        &'a self,
+        fills: &'a [(&'a K, &'a Entry<V>, Lease)],
+    ) -> BoxFuture<'a, Vec<headwater::Result<bool>>> {
+        match self.inner.shared() {
+            Some(inner) => inner.fill(fills),
+            None => Box::pin(ready(Vec::new())),
+        }
+    }
+
+    fn release<'a>(&'a self, leases: &'a [(&'a K, Lease)]) -> BoxFuture<'a, headwater::Result<()>> {
+        match self.inner.shared() {
+            Some(inner) => inner.release(leases),
+            None => Box::pin(ready(Ok(()))),
+        }
+    }
+
+    fn changed(&self, keys: &[&K]) -> BoxFuture<'static, ()> {
+        match self.inner.shared() {
+            Some(inner) => inner.changed(keys),
+            None => Box::pin(ready(())),
+        }
     }
 }

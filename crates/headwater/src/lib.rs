@@ -71,6 +71,13 @@
 //! | flight | one load that several callers share (also: coalescing, single flight) |
 //! | lease | the right, given by a shared tier, to load a key for a while |
 //!
+//! # Features
+//! None is on by default, and what is off is not compiled.
+//! - `redis`: `RedisCache`, a tier that processes share, on one server; values as JSON.
+//!   `redis-cluster`, `redis-sentinel` and `redis-tls` add what they say.
+//! - `messagepack`, `postcard`, `compression`, `encryption`: other ways to turn values into bytes.
+//! - `testkit`: conformance suites and the parts to build tests of your own.
+//!
 //! # Runtime
 //! Futures need tokio only where something outlives its caller (fills of tiers that are not in
 //! memory, batches, [`Orphans::Finish`]) or takes time (`close` while something is under way, which
@@ -121,6 +128,6 @@ pub use tier::{
 };
 
 /// Runs the examples of the repository's front page.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

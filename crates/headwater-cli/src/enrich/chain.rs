@@ -56,6 +56,9 @@ impl Chain {
             let memory = Timed::new(memory(args)?, latency);
             cache = BoxCache::new(Headwater::over(cache, Clock::system()).through(memory).build());
         }
+        if let Some(tier) = &redis {
+            tier.ready().await;
+        }
         let (source_duplicates, source_no_key) = (duplicates, no_key);
         Ok((Self { cache, latencies, redis, source_duplicates, source_no_key }, notes))
     }

@@ -17,6 +17,7 @@ use crate::input::{self, BytesRead, Reading, Records, spawn_reader};
 use crate::progress::{Progress, grouped, rate};
 use crate::record::Splice;
 use crate::signal::{self, Signal};
+use crate::source::url::{self, Place};
 use answer::Plan;
 use anyhow::{Context, Result, bail};
 use chain::Chain;
@@ -64,6 +65,10 @@ pub(crate) fn run(args: &EnrichArgs) -> Exit {
 fn prepare(args: &EnrichArgs) -> Result<Job> {
     if args.key == args.new_field {
         bail!("--as {}: is the key itself", args.new_field);
+    }
+    let is_redis = matches!(url::parse(&args.source), Ok(Place::Redis(_)));
+    if args.redis.go_compatible && args.redis.url.is_none() && !is_redis {
+        bail!("--go-compatible: is for a Redis, and there is none");
     }
     same::refuse_same_files(args)?;
     let input = input::open(&args.input, args.format)?;

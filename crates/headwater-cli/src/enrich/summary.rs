@@ -117,12 +117,12 @@ impl Summary {
             }
         };
         if let Some(redis) = &self.redis {
-            let failed = redis.timeouts + redis.failures + redis.refusals + redis.rejected;
-            warn(failed, "operations failed; what they were for came from the source");
+            let failed = self.tiers.last().map_or(0, |tier| tier.errors);
+            warn(failed, "look-ups and fills failed; what they were for came from the source");
             warn(
                 redis.unreadable,
-                "values were none of ours, and were asked of the source; does another program use \
-                 this namespace?",
+                "look-ups found values that are none of ours; does another program use this \
+                 namespace?",
             );
             warn(redis.dropped_fills, "fills were given up; these keys are not stored there");
         }

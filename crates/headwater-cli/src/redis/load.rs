@@ -47,7 +47,7 @@ impl Loader {
             .time_to_live(args.ttl.unwrap_or(Duration::MAX))
             .write_timeout(WRITE_TIMEOUT);
         let runtime = Runtime::new().context("starting threads")?;
-        let cache = runtime.block_on(config.connect()).map_err(|error| in_words(server, error))?;
+        let cache = runtime.block_on(config.connect()).map_err(|error| in_words(server, &error))?;
         Ok(Self { cache, server: server.clone(), key, runtime })
     }
 
@@ -81,13 +81,11 @@ impl Loader {
         let entries: Vec<_> = entries.collect();
         let outcomes = self.runtime.block_on(self.cache.put_many(&entries));
         let failed = batch.rows.iter().zip(outcomes).find_map(|(row, outcome)| {
-            outcome.err().map(|error| anyhow!("{name}:{}: {}", row.line, self.in_words(error)))
+            outcome
+                .err()
+                .map(|error| anyhow!("{name}:{}: {}", row.line, in_words(&self.server, &error)))
         });
         failed.map_or(Ok(()), Err)
-    }
-
-    fn in_words(&self, error: headwater::Error) -> anyhow::Error {
-        in_words(&self.server, error)
     }
 }
 

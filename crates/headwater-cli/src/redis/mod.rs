@@ -14,7 +14,9 @@ pub(crate) use tier::Tier;
 use crate::json::Json;
 use crate::source::url::Server;
 use anyhow::{Context, Result, anyhow};
-use headwater::redis::client::{self, ErrorKind, RedisError, ServerErrorKind};
+use headwater::redis::client::{
+    Client, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
+};
 use headwater::redis::{RedisCache, RedisConfig};
 use std::error::Error;
 
@@ -26,31 +28,40 @@ type Cache = RedisCache<str, Json>;
 
 /// How the server is reached. With `namespace` none, keys and values are those of the Go package.
 fn config(server: &Server, namespace: Option<&str>) -> Result<RedisConfig> {
-    // The library's words for a URL that makes no sense are better than the client's.
-    RedisConfig::new(&server.url).map_err(|error| in_words(server, error))?;
-    let client = client(server)?;
-    let config = RedisConfig::from_client(&client);
+    let config = RedisConfig::new(&server.url).map_err(|error| in_words(server, &error))?;
+    let config = match password(server) {
+        Some(password) => config.password(password),
+        None => config,
+    };
     Ok(match namespace {
         Some(namespace) => config.namespace(namespace),
         None => config.go_compatible(),
     })
 }
 
-fn client(server: &Server) -> Result<client::Client> {
-    use client::IntoConnectionInfo;
+/// The same server, to be asked what the library has no words for.
+fn client(server: &Server) -> Result<Client> {
     let mut info = server.url.as_str().into_connection_info()?;
-    let login = info.redis_settings();
-    if let (None, Ok(password)) = (login.password(), std::env::var(PASSWORD)) {
-        let login = login.clone().set_password(password);
+    if let Some(password) = password(server) {
+        let login = info.redis_settings().clone().set_password(password);
         info = info.set_redis_settings(login);
     }
-    client::Client::open(info).with_context(|| server.to_string())
+    Client::open(info).with_context(|| server.to_string())
+}
+
+/// The password, if the URL has none.
+fn password(server: &Server) -> Option<String> {
+    let info = server.url.as_str().into_connection_info().ok()?;
+    match info.redis_settings().password() {
+        Some(_) => None,
+        None => std::env::var(PASSWORD).ok(),
+    }
 }
 
 /// An error with the server's name, and without what repeats itself.
-fn in_words(server: &Server, error: headwater::Error) -> anyhow::Error {
-    match client_error(&error).and_then(RedisError::detail) {
-        Some(detail) if !is_down(&error) => anyhow!("{server}: {error} ({detail})"),
+fn in_words(server: &Server, error: &headwater::Error) -> anyhow::Error {
+    match client_error(error).and_then(RedisError::detail) {
+        Some(detail) if !is_down(error) => anyhow!("{server}: {error} ({detail})"),
         _ => anyhow!("{server}: {error}"),
     }
 }

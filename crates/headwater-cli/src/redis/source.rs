@@ -24,7 +24,7 @@ pub(crate) async fn open_source(server: &Server, wanted: &Wanted<'_>) -> Result<
     // Nothing is cached or filled here, so nobody has to be kept in step.
     let config = config(server, namespace)?.coherence(false).leases(false);
     let connected = config.read_timeout(READ_TIMEOUT).connect().await;
-    let cache = connected.map_err(|error| in_words(server, error))?;
+    let cache = connected.map_err(|error| in_words(server, &error))?;
     let fetcher = BoxFetcher::new(RedisSource { cache, is_go: wanted.go });
     Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes: Vec::new() })
 }

@@ -7,15 +7,20 @@ use crate::json::Json;
 use crate::source::url::{self, Place, Server};
 use crate::timed::{Latency, Timed};
 use anyhow::{Result, bail};
-use headwater::redis::BreakerState;
-use headwater::{BoxCache, ChainBuilder, Fetcher, Source, TierStats};
+use headwater::redis::{BreakerState, Coherence};
+use headwater::{BoxCache, ChainBuilder, Fetcher, Source, Tier as _, TierStats};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TTL: Duration = Duration::from_secs(3_600);
 const ABSENT_TTL: Duration = Duration::from_secs(60);
 /// Fills that may wait for the server: a source may well be faster.
 const PENDING_FILLS: usize = 1 << 16;
+/// Nobody waits for a single record: rather a slow answer for a large batch than one from the source.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server may take until it tells of changes.
+const LISTENING: Duration = Duration::from_millis(500);
 /// How often it is looked whether the server went down or came back.
 const WATCH: Duration = Duration::from_millis(100);
 
@@ -35,6 +40,8 @@ impl Tier {
         let namespace = namespace(&server, args)?;
         refuse_the_source(&server, namespace.as_deref(), args)?;
         let config = config(&server, namespace.as_deref())?
+            .read_timeout(READ_TIMEOUT)
+            .write_timeout(WRITE_TIMEOUT)
             .time_to_live(args.ttl.unwrap_or(TTL))
             .absent_ttl(match args.no_absent {
                 true => Duration::ZERO,
@@ -44,11 +51,11 @@ impl Tier {
         let cache = match config.clone().connect().await {
             Ok(cache) => cache,
             Err(error) if args.redis.redis_optional && is_down(&error) => {
-                let error = in_words(&server, error);
+                let error = in_words(&server, &error);
                 notes.push(format!("{error}; going on from the source until it is there"));
-                config.connect_lazy().map_err(|error| in_words(&server, error))?
+                config.connect_lazy().map_err(|error| in_words(&server, &error))?
             }
-            Err(error) => return Err(in_words(&server, error)),
+            Err(error) => return Err(in_words(&server, &error)),
         };
         Ok((Self { cache, shown: server.to_string(), namespace }, notes))
     }
@@ -64,6 +71,17 @@ impl Tier {
     {
         let tier = Timed::new(self.cache.clone(), latency);
         BoxCache::new(source.pending_fills(PENDING_FILLS).through(tier).build())
+    }
+
+    /// Waits until it hears of changes elsewhere, or for a short while: what is on its way when that
+    /// begins is not stored.
+    pub(crate) async fn ready(&self) {
+        // No keys: a look-up, if only of nothing, has it begin to listen.
+        let _ = self.cache.get_many(&[]).await;
+        let began = Instant::now();
+        while self.cache.coherence() == Coherence::Down && began.elapsed() < LISTENING {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Says when the server goes down and when it is back, for as long as it is polled.

@@ -29,6 +29,7 @@ pub(crate) struct Wanted<'a> {
     /// The longest line of a file.
     pub(crate) max_line: usize,
     /// Whether values in Redis are those of the Go package.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only a Redis asks"))]
     pub(crate) go: bool,
 }
 
@@ -40,7 +41,7 @@ pub(crate) async fn open(wanted: &Wanted<'_>) -> Result<Opened> {
         Place::Redis(server) => crate::redis::open_source(&server, wanted).await,
         Place::Unsupported(what) => {
             bail!("{}: this build has no {what} support", wanted.place)
-        },
+        }
     }
 }
 

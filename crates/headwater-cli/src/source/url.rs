@@ -111,10 +111,9 @@ pub(crate) fn parse_server(place: &str) -> Result<Server> {
             "key" => key = Some(decode(value)),
             // The client's, for sockets.
             "db" | "user" | "pass" if base.contains("unix:") => rest.push(pair),
-            _ => bail!(
-                "{}: unknown setting `{name}`; there are `namespace` and `key`",
-                shown(base)
-            ),
+            _ => {
+                bail!("{}: unknown setting `{name}`; there are `namespace` and `key`", shown(base))
+            }
         }
     }
     let url = match rest.is_empty() {

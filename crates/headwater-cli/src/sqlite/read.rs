@@ -2,9 +2,9 @@
 
 use super::{Lookup, connect, lookup_of, quoted, require_columns};
 use crate::input;
+use crate::json::Json;
 use crate::record::openings;
 use crate::source::url::Table;
-use crate::json::Json;
 use crate::source::{Opened, Wanted};
 use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD, Engine};

@@ -7,7 +7,11 @@
 mod input;
 mod output;
 mod records;
+#[cfg(feature = "redis")]
+mod redis;
 mod sample;
+#[cfg(feature = "redis")]
+mod server;
 mod signals;
 mod source;
 #[cfg(feature = "sqlite")]

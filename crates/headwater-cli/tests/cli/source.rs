@@ -106,7 +106,6 @@ fn a_source_that_cannot_be_used_is_told() {
         ("empty.csv", "empty.csv: is empty; a CSV needs a header at least"),
         ("empty.ndjson", "empty.ndjson: is empty"),
         ("-", "stdin cannot be a source"),
-        ("redis://127.0.0.1:6379", "this build has no Redis support"),
         ("firestore://demo/planes", "this build has no Firestore support"),
         ("postgres://db/planes", "unknown kind of place `postgres:`"),
         ("sqlite:planes.db", "names no table"),

@@ -297,7 +297,9 @@ fn a_load_that_cannot_begin_is_told() {
     fails("in.csv", "sqlite:source.csv?table=t&key=k", "source.csv: file is not a database");
     fails("none.csv", "sqlite:s.db?table=t&key=k", "none.csv: no such file");
     fails("not.gz", "sqlite:s.db?table=t&key=k", "not.gz: not gzip data");
-    fails("in.csv", "redis://127.0.0.1", "this build has no Redis support");
+    let to = ["load", "in.csv", "sqlite:s.db?table=t&key=k"];
+    room.run(&[&to[..], &["--ttl", "1h"]].concat())
+        .fails(2, "--ttl and --go-compatible are for Redis");
     fails("in.csv", "firestore://demo/planes", "this build has no Firestore support");
     fails("in.csv", "planes.db", "planes.db: cannot load into a file");
     fails("s.db", "sqlite:s.db?table=t&key=k", "s.db: cannot be loaded into itself");

@@ -13,7 +13,9 @@ fn help_has_examples_and_exit_codes() {
     {
         assert!(help.ok().contains(words), "{words}");
     }
-    assert!(room.run(&["load", "--help"]).ok().contains("Exit codes:"));
+    for command in ["load", "doctor"] {
+        assert!(room.run(&[command, "--help"]).ok().contains("Exit codes:"), "{command}");
+    }
     let version = room.run(&["--version"]);
     assert_eq!(version.ok(), format!("headwater {}\n", env!("CARGO_PKG_VERSION")));
 }
@@ -52,8 +54,26 @@ fn a_command_line_that_makes_no_sense_is_told() {
     fails(&["--on-missing", "skip"], "[possible values: pass, drop, fail]");
     fails(&["--max-line", "64XB"], "--max-line");
     fails(&["--limit", "many"], "--limit");
+    fails(&["--namespace", "n"], "--redis <URL>");
+    fails(&["--redis-optional"], "--redis <URL>");
+    fails(&["--go-compatible"], "--go-compatible: is for a Redis, and there is none");
+    fails(&["--redis", "redis://h", "--namespace", "n", "--go-compatible"], "cannot be used with");
     let run = room.run(&["enrich", "--key", "k", "--as", "k", "--source", "source.csv"]);
     run.fails(2, "--as k: is the key itself");
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_build_without_redis_says_how_to_get_it() {
+    let room = Room::new();
+    let url = "redis://127.0.0.1:6379/0?namespace=n&key=k";
+    let words =
+        "this build has no Redis support: build with `cargo build --release --features redis`";
+    room.enrich("{}", &["--redis", url, "-o", "out"]).fails(2, words);
+    room.run(&["enrich", "--key", "k", "--as", "v", "--source", url]).fails(2, words);
+    room.run(&["load", "source.csv", url]).fails(2, words);
+    room.run(&["doctor", "--redis", url]).fails(2, words);
+    assert!(!room.has("out"));
 }
 
 #[test]

@@ -1,3 +1,0 @@
-use crate::args::DoctorArgs;
-use crate::exit::Exit;
-pub(crate) fn run(_: &DoctorArgs) -> Exit { Exit::Done }
