@@ -124,7 +124,6 @@ impl Summary {
                 "look-ups found values that are none of ours; does another program use this \
                  namespace?",
             );
-            warn(redis.dropped_fills, "fills were given up; these keys are not stored there");
         }
         warnings
     }
