@@ -51,7 +51,8 @@ where
             entries,
             epochs: stored.iter().map(|place| self.epochs[*place]).collect(),
             leases,
-            _active: [inner.work.begin(1), inner.fills.begin(count)],
+            // Dropped in this order: once nothing is under way, no fill is either.
+            _active: [inner.fills.begin(count), inner.work.begin(1)],
         };
         match spawn(fill.run()) {
             Ok(_) => stored.into_iter().for_each(|place| self.filling[place] = true),

@@ -3,10 +3,9 @@
 use super::error::from_redis;
 use super::link::{Again, Call, Link, invocation};
 use crate::Result;
-use ::redis::{Cmd, Pipeline, RedisError, Value};
-use futures_util::future::join_all;
+use ::redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A script: its text, and the hash by which a server that has seen it knows it.
 #[derive(Debug)]
@@ -38,6 +37,16 @@ impl Step {
         }
     }
 
+    /// As one command of several, for a server that does not know the script.
+    fn spelled_out(&self) -> Cmd {
+        match self {
+            Self::Plain(command) => command.clone(),
+            Self::Script(script, keys, args) => {
+                invocation("EVAL", script.text, &parts(keys), &parts(args))
+            }
+        }
+    }
+
     pub(super) async fn run(&self, link: &Link, within: Duration) -> Result<Value> {
         match self {
             Self::Plain(command) => link.one(command, within, Again::Never).await,
@@ -48,8 +57,8 @@ impl Step {
     }
 }
 
-/// Takes one step for each name, in one round trip to each server concerned, and one more each for
-/// scripts that turn out to be unknown.
+/// Takes one step for each name, in one round trip to each server concerned; and one more for those
+/// whose scripts turn out to be unknown, which are then sent along.
 pub(super) async fn take(
     link: &Link,
     names: &[Vec<u8>],
@@ -57,18 +66,37 @@ pub(super) async fn take(
     within: Duration,
     again: Again,
 ) -> Result<Vec<Result<Value>>> {
-    let mut commands = Pipeline::with_capacity(steps.len());
-    steps.iter().for_each(|step| {
-        commands.add_command(step.command());
-    });
-    let replies = link.call(Call::Spread(names, 1, &commands), within, again).await?;
-    let settled = replies.into_iter().zip(steps).map(|(reply, step)| async move {
-        match reply.extract_error() {
-            Err(error) if is_unknown_error(&error) => step.run(link, within).await,
-            reply => reply.map_err(from_redis),
+    let began = Instant::now();
+    let replies = send(link, names, steps.iter().map(Step::command), within, again).await?;
+    let is_unknown = |at: &usize| replies[*at].as_ref().is_err_and(is_unknown_error);
+    let unknown: Vec<usize> = (0..replies.len()).filter(is_unknown).collect();
+    let mut outcomes: Vec<_> = replies.into_iter().map(|reply| reply.map_err(from_redis)).collect();
+    if !unknown.is_empty() {
+        let names: Vec<_> = unknown.iter().map(|at| names[*at].clone()).collect();
+        let spelled_out = unknown.iter().map(|at| steps[*at].spelled_out());
+        let left = within.saturating_sub(began.elapsed());
+        let replies = send(link, &names, spelled_out, left, Again::Never).await?;
+        for (at, reply) in unknown.into_iter().zip(replies) {
+            outcomes[at] = reply.map_err(from_redis);
         }
+    }
+    Ok(outcomes)
+}
+
+/// One command for each name; refusals of single ones stand among the replies.
+async fn send(
+    link: &Link,
+    names: &[Vec<u8>],
+    commands: impl Iterator<Item = Cmd>,
+    within: Duration,
+    again: Again,
+) -> Result<Vec<RedisResult<Value>>> {
+    let mut pipeline = Pipeline::with_capacity(names.len());
+    commands.for_each(|command| {
+        pipeline.add_command(command);
     });
-    Ok(join_all(settled).await)
+    let replies = link.call(Call::Spread(names, 1, &pipeline), within, again).await?;
+    Ok(replies.into_iter().map(Value::extract_error).collect())
 }
 
 fn parts(owned: &[Vec<u8>]) -> Vec<&[u8]> {
