@@ -1,8 +1,8 @@
 //! [`RedisCache`], a tier in Redis or Valkey that is shared by processes and machines, and never in
 //! the way. Feature `redis`.
 //!
-//! Made for Redis 6.2 to 8 and Valkey, tested on Redis 7.0: one server, sentinels (feature `redis-sentinel`) or a
-//! cluster (feature `redis-cluster`), over TLS with feature `redis-tls`.
+//! Made for Redis 6.2 to 8 and Valkey, tested on Redis 7.0: one server, sentinels (feature
+//! `redis-sentinel`) or a cluster (feature `redis-cluster`), over TLS with feature `redis-tls`.
 //!
 //! # When the server is in trouble
 //! The tier's trouble is a miss, and the chain goes on to its source (R6). No call takes longer than
