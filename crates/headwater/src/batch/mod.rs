@@ -163,10 +163,12 @@ impl<A: Ask> Batcher<A> {
         self.ask_as(&node, keys).await
     }
 
-    /// A place for a call by itself, where that is wanted and nothing is under way.
+    /// A place for a call by itself, where that is wanted and nothing is under way. Never the only
+    /// place: such a call goes on only while its caller is polled, and others must not wait for that.
     fn place_if_idle(&self) -> Option<OwnedSemaphorePermit> {
         let is_idle = self.calls.available_permits() == self.batching.max_concurrent;
-        if self.when_idle == WhenIdle::Gather || !is_idle {
+        let is_only = self.batching.max_concurrent == 1;
+        if self.when_idle == WhenIdle::Gather || is_only || !is_idle {
             return None;
         }
         Arc::clone(&self.calls).try_acquire_owned().ok()

@@ -209,3 +209,17 @@ async fn a_function_that_panics_for_one_key_answers_the_others_of_its_batch() {
     assert_eq!(good.unwrap(), 1);
     assert_eq!(bad.unwrap_err().kind(), ErrorKind::Panicked);
 }
+
+/// The call of a look-up that is not polled any more must not be the one that everybody waits for.
+#[tokio::test]
+async fn a_look_up_that_is_not_polled_holds_up_no_other_key() {
+    let one_at_a_time = Batching::new().max_concurrent(1);
+    let remote = RemoteTier::new(MemoryCache::<str, String>::new()).gathering(one_at_a_time);
+    remote.inner().put("b", &Entry::found(text(2))).await.unwrap();
+    let chain = Headwater::source(Origin::new()).through(remote.clone()).build();
+    let gate = remote.gate_reads();
+    let mut stalled = pin!(chain.fetch("a"));
+    assert!(stalled.as_mut().now_or_never().is_none());
+    gate.open();
+    assert_eq!(super::ends(chain.fetch("b")).await.unwrap(), "2");
+}
