@@ -16,8 +16,8 @@
 //! too. The rule is otter's (`cache_impl.go`): the load that was deleted commits nothing.
 //!
 //! # Lock order
-//! A table's shard, then a flight's state. Under them runs no user code but `Hash` and `Eq`;
-//! wakers, futures, keys and entries are woken and dropped outside.
+//! A table's shard, then a flight's state. Under them runs no user code but what
+//! [`sync`](crate::sync) names; wakers, futures, keys and entries are woken and dropped outside.
 
 mod ride;
 mod scope;

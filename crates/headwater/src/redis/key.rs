@@ -14,7 +14,6 @@
 //! A prefix `n:` therefore covers exactly the entries of a namespace (for `SCAN`, and for
 //! `CLIENT TRACKING ... BCAST PREFIX`), and `{n:` everything beside them.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -280,16 +279,15 @@ fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
     Some(raw)
 }
 
-/// A name for people, in messages and tests.
-#[allow(dead_code, reason = "for tests")]
-pub(super) fn shown(name: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::borrow::Cow;
     use std::collections::HashSet;
+
+    fn shown(name: &[u8]) -> Cow<'_, str> {
+        String::from_utf8_lossy(name)
+    }
 
     #[test]
     fn no_two_pairs_share_a_name() {

@@ -84,7 +84,8 @@ impl<F: Fetcher> Source<F> {
     /// A load that fetches through the same chain goes on under its own place, and gives that up
     /// where it joins somebody else's load, so that no two ever wait for each other. A fetch from a
     /// task that the load spawned is not known to be the load's: it takes a place of its own, and a
-    /// load that waits for such a task may wait for ever.
+    /// load that waits for such a task may wait for ever. A load goes on only while somebody who
+    /// waits for it is polled, and keeps its place meanwhile.
     #[must_use]
     pub fn limit(self, calls: usize) -> Self {
         let limit = Arc::new(Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS)));
