@@ -92,7 +92,8 @@ fn of_server(kind: ServerErrorKind, error: &RedisError) -> &'static str {
 }
 
 fn of_code(error: &RedisError) -> &'static str {
-    match error.code() {
+    match refused_in_script(error).or(error.code()) {
+        Some("READONLY") => "the server is a read-only replica",
         Some("OOM") => "the server's memory is full and it may not evict (maxmemory, noeviction)",
         Some("MISCONF") => "the server refuses writes because it cannot save to disk",
         Some("WRONGTYPE") => "another type of value is stored under the key",
@@ -100,6 +101,12 @@ fn of_code(error: &RedisError) -> &'static str {
         Some("BUSY") => "the server is busy with a script",
         _ => "the server refused the command",
     }
+}
+
+/// The code of what refused a call within a script: Redis before 7 has it in the text only.
+fn refused_in_script(error: &RedisError) -> Option<&str> {
+    let text = error.detail().filter(|text| text.starts_with("Error running script"))?;
+    text.split_once(": -")?.1.split_whitespace().next()
 }
 
 fn is_refused_login(error: &RedisError) -> bool {
@@ -175,6 +182,16 @@ mod tests {
             ("MISCONF Redis is configured to save RDB snapshots", Health::Answers, "disk"),
             ("WRONGTYPE Operation against a key", Health::Answers, "another type"),
             ("ERR unknown command", Health::Answers, "refused the command"),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -OOM command not allowed",
+                Health::Answers,
+                "memory",
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -READONLY You can't write",
+                Health::Answers,
+                "replica",
+            ),
         ] {
             let (kind, seen_health, text) = seen(server(line));
             assert_eq!((kind, seen_health), (ErrorKind::Unavailable, health), "{line}");
