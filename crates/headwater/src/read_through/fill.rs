@@ -49,13 +49,16 @@ where
             at: inner.settings.clock.now(),
             keys: stored.iter().map(|place| self.keys[*place].clone()).collect(),
             entries,
-            epochs: stored.iter().map(|place| self.epochs[*place]).collect(),
+            epochs: stored.iter().filter_map(|place| self.epochs.get(*place).copied()).collect(),
             leases,
             // Dropped in this order: once nothing is under way, no fill is either.
             _active: [inner.fills.begin(count), inner.work.begin(1)],
         };
         match spawn(fill.run()) {
-            Ok(_) => stored.into_iter().for_each(|place| self.filling[place] = true),
+            Ok(_) => {
+                self.filling.resize(self.keys.len(), false);
+                stored.into_iter().for_each(|place| self.filling[place] = true);
+            }
             Err(_) => inner.counters.dropped_fills.add(count as u64),
         }
     }
@@ -74,7 +77,7 @@ where
     at: Moment,
     keys: Arc<[Owned<T>]>,
     entries: Vec<Entry<T::Value>>,
-    /// The epoch of each key when the load began.
+    /// The epoch of each key when the load began, if the tier is shared.
     epochs: Vec<u64>,
     leases: Leases<T, N>,
     _active: [Active; 2],
