@@ -101,10 +101,10 @@ where
             self.each_above(|above| above.forget(&[key]));
             return below.map(|_| entry);
         }
-        entry.shorten(self.tier.life(key, &entry));
+        let kept = self.cut(key, &mut entry);
         // A write that was sent cannot be called back: should this call be dropped, the next write
         // of the key must still wait for it, and whoever is in front must not keep the old entry.
-        let (inner, own_key, kept) = (Arc::clone(self), key.to_owned(), entry.clone());
+        let (inner, own_key) = (Arc::clone(self), key.to_owned());
         let write = async move {
             let own = inner.put_alone(&own_key, &kept).await;
             drop(turn);

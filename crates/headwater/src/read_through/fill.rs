@@ -11,6 +11,17 @@ use crate::{Cache, Entry, Moment, Result, Tier};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+impl<T: Tier, N> Inner<T, N> {
+    /// The entry as the tier is to store it. What is left in `entry`, for the caller and the faster
+    /// tiers, ends no later than that will: a tier may take something off for the way there.
+    pub(super) fn cut(&self, key: &T::Key, entry: &mut Entry<T::Value>) -> Entry<T::Value> {
+        entry.shorten(self.tier.life(key, entry));
+        let kept = entry.clone();
+        entry.shorten(self.tier.life(key, &kept));
+        kept
+    }
+}
+
 impl<T, N> Load<T, N>
 where
     T: Tier,
@@ -27,11 +38,11 @@ where
         let (mut stored, mut entries) = (Vec::new(), Vec::new());
         for (place, outcome) in places.iter().zip(loaded) {
             let Ok(entry) = outcome else { continue };
-            entry.shorten(inner.tier.life(self.key(*place), entry));
+            let kept = inner.cut(self.key(*place), entry);
             // Of a shared tier, what has no lease is not stored.
             if inner.tier.shared().is_none() || leases.of(&self.keys[*place]).is_some() {
                 stored.push(*place);
-                entries.push(entry.clone());
+                entries.push(kept);
             }
         }
         let count = stored.len();
