@@ -91,8 +91,13 @@ fn of_server(kind: ServerErrorKind, error: &RedisError) -> &'static str {
     }
 }
 
+/// What the server calls its refusal.
+pub(super) fn code(error: &RedisError) -> Option<&str> {
+    refused_in_script(error).or(error.code())
+}
+
 fn of_code(error: &RedisError) -> &'static str {
-    match refused_in_script(error).or(error.code()) {
+    match code(error) {
         Some("READONLY") => "the server is a read-only replica",
         Some("OOM") => "the server's memory is full and it may not evict (maxmemory, noeviction)",
         Some("MISCONF") => "the server refuses writes because it cannot save to disk",
@@ -103,10 +108,14 @@ fn of_code(error: &RedisError) -> &'static str {
     }
 }
 
-/// The code of what refused a call within a script: Redis before 7 has it in the text only.
+/// The code of what refused a call within a script: Redis before 7 has it in the text only, as
+/// `ERR Error running script (...): -CODE text`, or `@user_script: LINE: -CODE text` if the script
+/// returned the refusal.
 fn refused_in_script(error: &RedisError) -> Option<&str> {
-    let text = error.detail().filter(|text| text.starts_with("Error running script"))?;
-    text.split_once(": -")?.1.split_whitespace().next()
+    let text = error.detail()?;
+    let is_of_script =
+        error.code() == Some("@user_script:") || text.starts_with("Error running script");
+    text.split_once(": -").filter(|_| is_of_script)?.1.split_whitespace().next()
 }
 
 fn is_refused_login(error: &RedisError) -> bool {
@@ -187,6 +196,7 @@ mod tests {
                 Health::Answers,
                 "memory",
             ),
+            ("@user_script: 24: -OOM command not allowed", Health::Answers, "memory"),
             (
                 "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -READONLY You can't write",
                 Health::Answers,

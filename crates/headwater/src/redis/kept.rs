@@ -3,8 +3,9 @@
 
 use super::breaker::{Breaker, Limits};
 use super::dial::{Dialer, Wire};
-use super::error::{Health, from_redis, health};
+use super::error::{Health, code, from_redis, health};
 use super::link::{Again, Call, send};
+use super::script::is_unknown_error;
 use crate::{Clock, Error, ErrorKind};
 use ::redis::{RedisError, RedisResult, Value};
 use futures_util::FutureExt;
@@ -183,9 +184,12 @@ impl Kept {
     pub(super) fn failed(self: &Arc<Self>, error: RedisError) -> Error {
         match health(&error) {
             Health::Answers => {
-                self.counts.refusals.fetch_add(1, Relaxed);
+                // A script that the server does not know (any more) is sent along next.
+                if !is_unknown_error(&error) {
+                    self.counts.refusals.fetch_add(1, Relaxed);
+                }
                 self.heard(false);
-                if error.code() == Some("READONLY") {
+                if code(&error) == Some("READONLY") {
                     self.demoted();
                 }
             }

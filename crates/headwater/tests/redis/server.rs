@@ -1,4 +1,6 @@
 //! Redis servers that tests start, stop, freeze and kill: processes of their own, on free ports.
+//!
+//! They are of the system's version, or what `HEADWATER_REDIS_SERVER` names.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -27,13 +29,16 @@ struct Process {
 
 impl Process {
     fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let version = Command::new("redis-server").arg("--version").output();
-        assert!(version.is_ok(), "there is no redis-server: run ./scripts/test, which installs it");
-        let script = "cd \"$0\" && { redis-server \"$@\" </dev/null >log 2>&1 & } && echo $! && \
+        let server = std::env::var("HEADWATER_REDIS_SERVER");
+        let server = server.unwrap_or_else(|_| "redis-server".to_owned());
+        let version = Command::new(&server).arg("--version").output();
+        assert!(version.is_ok(), "there is no {server}: run ./scripts/test, which brings it");
+        let script = "cd \"$0\" && { \"$@\" </dev/null >log 2>&1 & } && echo $! && \
                       { cat >/dev/null; kill -9 $!; wait $!; } 2>/dev/null";
         let mut shell = Command::new("sh")
             .args(["-c", script])
             .arg(directory)
+            .arg(&server)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
