@@ -6,12 +6,10 @@
 
 use super::dial::Node;
 use ::redis::aio::ConnectionLike;
-use ::redis::cluster::ClusterClient;
+use ::redis::cluster::ClusterClientBuilder;
 use ::redis::cluster_async::ClusterConnection;
 use ::redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr};
-use ::redis::{
-    Cmd, ConnectionInfo, Pipeline, ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
-};
+use ::redis::{Cmd, Pipeline, ProtocolVersion, PushInfo, RedisError, RedisResult, Value};
 use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,13 +25,13 @@ pub(super) struct ClusterWire {
     map: Arc<Mutex<Option<Arc<SlotMap>>>>,
 }
 
-/// Connects to a cluster by some of its nodes.
+/// Connects to a cluster.
 pub(super) async fn open(
-    nodes: &[ConnectionInfo],
+    builder: ClusterClientBuilder,
     timeout: Duration,
     pushes: Option<UnboundedSender<PushInfo>>,
 ) -> RedisResult<ClusterWire> {
-    let mut builder = ClusterClient::builder(nodes.to_vec())
+    let mut builder = builder
         .connection_timeout(timeout)
         .response_timeout(timeout)
         .overall_response_timeout(None)

@@ -3,6 +3,8 @@ use super::dial::{Dialer, Topology, tcp_settings};
 use super::error::from_redis;
 use super::go::{self, Check};
 use super::key::{Layout, RedisKey};
+#[cfg(feature = "redis-tls")]
+use super::tls::Tls;
 use super::value::Form;
 #[cfg(feature = "encryption")]
 use crate::codec::encrypt::EncryptionKeys;
@@ -42,6 +44,8 @@ pub struct RedisConfig {
     user: Option<String>,
     password: Option<String>,
     database: Option<i64>,
+    #[cfg(feature = "redis-tls")]
+    tls: Tls,
     connect_timeout: Duration,
     namespace: Option<String>,
     is_go: bool,
@@ -140,6 +144,8 @@ impl RedisConfig {
             user: None,
             password: None,
             database: None,
+            #[cfg(feature = "redis-tls")]
+            tls: Tls::default(),
             connect_timeout: Duration::from_millis(500),
             namespace: None,
             is_go: false,
@@ -179,6 +185,49 @@ impl RedisConfig {
     /// or 0.
     pub fn database(mut self, number: u32) -> Self {
         self.database = Some(i64::from(number));
+        self
+    }
+
+    /// Whose certificates are trusted, in PEM form: of one authority, or of several one after the
+    /// other. For `rediss://` URLs, but not with sentinels. Default: those that the system trusts. Feature `redis-tls`.
+    ///
+    /// The certificate has to name the host of the URL. A server whose certificate is not trusted is
+    /// refused with [`ErrorKind::Unavailable`].
+    ///
+    /// ```no_run
+    /// use headwater::redis::RedisConfig;
+    ///
+    /// let authority = std::fs::read("ca.pem")?;
+    /// let config = RedisConfig::new("rediss://cache.internal:6380")?.tls_ca(authority);
+    /// # let _ = config;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "redis-tls")]
+    pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.set_authority(pem.into());
+        self
+    }
+
+    /// This client's own certificate (with those that lead to its authority after it) and its
+    /// private key, in PEM form, for servers that ask for one. For `rediss://` URLs. Default: none.
+    /// Feature `redis-tls`.
+    ///
+    /// ```no_run
+    /// use headwater::redis::RedisConfig;
+    ///
+    /// let (certificate, key) = (std::fs::read("client.pem")?, std::fs::read("client.key")?);
+    /// let config =
+    ///     RedisConfig::new("rediss://cache.internal:6380")?.tls_identity(certificate, key);
+    /// # let _ = config;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "redis-tls")]
+    pub fn tls_identity(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.set_identity(certificate.into(), key.into());
         self
     }
 
@@ -401,10 +450,10 @@ impl RedisConfig {
         self.settings.form.is_plain = self.is_go;
         self.settings.is_coherent = self.coherence.unwrap_or(!self.is_go);
         let settings = self.settings.clone();
-        Ok(RedisCache::new(self.dialer(), layout, settings, codec, check))
+        Ok(RedisCache::new(self.dialer()?, layout, settings, codec, check))
     }
 
-    fn dialer(self) -> Dialer {
+    fn dialer(self) -> Result<Dialer> {
         let login = |info: &::redis::RedisConnectionInfo| {
             let mut info = info.clone();
             if let Some(user) = &self.user {
@@ -418,20 +467,36 @@ impl RedisConfig {
                 None => info,
             }
         };
-        let node = |info: ConnectionInfo| {
+        let node = |info: ConnectionInfo| -> Result<ConnectionInfo> {
             let settings = login(info.redis_settings());
-            info.set_redis_settings(settings).set_tcp_settings(tcp_settings())
+            let info = info.set_redis_settings(settings).set_tcp_settings(tcp_settings());
+            #[cfg(feature = "redis-tls")]
+            let info = self.tls.applied_to(info)?;
+            Ok(info)
         };
         let topology = match self.topology.clone() {
-            Topology::Standalone(info) => Topology::Standalone(node(info)),
+            Topology::Standalone(info) => Topology::Standalone(node(info)?),
             #[cfg(feature = "redis-sentinel")]
             Topology::Sentinel { master, sentinels, node } => {
+                #[cfg(feature = "redis-tls")]
+                if self.tls.certificates().is_some() {
+                    let message = "tls_ca and tls_identity: not with sentinels, where the system's \
+                                   trust counts";
+                    return Err(Error::new(ErrorKind::InvalidConfig, message));
+                }
                 Topology::Sentinel { master, sentinels, node: login(&node) }
             }
             #[cfg(feature = "redis-cluster")]
-            Topology::Cluster(nodes) => Topology::Cluster(nodes.into_iter().map(node).collect()),
+            Topology::Cluster(nodes) => {
+                Topology::Cluster(nodes.into_iter().map(node).collect::<Result<_>>()?)
+            }
         };
-        Dialer { topology, timeout: self.connect_timeout }
+        Ok(Dialer {
+            topology,
+            timeout: self.connect_timeout,
+            #[cfg(all(feature = "redis-cluster", feature = "redis-tls"))]
+            tls: self.tls,
+        })
     }
 
     fn fault(&self) -> Option<&'static str> {

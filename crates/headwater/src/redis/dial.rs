@@ -1,13 +1,13 @@
 //! How connections are made: to one server, to the master that sentinels name, or to a cluster.
 
-#[cfg(feature = "redis-cluster")]
-use ::redis::aio::ConnectionLike;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
     RedisConnectionInfo, RedisError, RedisResult, Value,
 };
+#[cfg(feature = "redis-cluster")]
+use ::redis::{aio::ConnectionLike, cluster::ClusterClient};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -38,6 +38,8 @@ pub(super) struct Dialer {
     pub(super) topology: Topology,
     /// For the connection to be made and to answer the first command.
     pub(super) timeout: Duration,
+    #[cfg(all(feature = "redis-cluster", feature = "redis-tls"))]
+    pub(super) tls: super::tls::Tls,
 }
 
 /// An open connection, to one server or to the nodes of a cluster. Clones share it.
@@ -117,7 +119,13 @@ impl Dialer {
             }
             #[cfg(feature = "redis-cluster")]
             Topology::Cluster(nodes) => {
-                cluster::open(nodes, self.timeout, pushes).await.map(Wire::Cluster)
+                let builder = ClusterClient::builder(nodes.clone());
+                #[cfg(feature = "redis-tls")]
+                let builder = match self.tls.certificates() {
+                    Some(certificates) => builder.certs(certificates),
+                    None => builder,
+                };
+                cluster::open(builder, self.timeout, pushes).await.map(Wire::Cluster)
             }
         }
     }

@@ -46,6 +46,10 @@ fn meaning(error: &RedisError) -> (ErrorKind, &'static str) {
         _ if error.is_connection_refusal() => (Unavailable, "connection refused"),
         Foreign::AuthenticationFailed => (Unavailable, LOGIN),
         Foreign::Extension if is_refused_login(error) => (Unavailable, LOGIN),
+        Foreign::Io if is_about_certificates(error) => (Unavailable, CERTIFICATE),
+        Foreign::Io if is_about_records(error) => {
+            (Unavailable, "what answers there does not speak TLS")
+        }
         Foreign::Io => (Unavailable, "the connection was lost or cannot be made"),
         Foreign::Parse => (Unavailable, NOT_REDIS),
         Foreign::InvalidClientConfig if is_about_tls(error) => {
@@ -74,6 +78,8 @@ fn meaning(error: &RedisError) -> (ErrorKind, &'static str) {
 }
 
 const LOGIN: &str = "the server refused the user or the password";
+const CERTIFICATE: &str = "a certificate was refused: it is missing, or of an authority that is \
+    not trusted, or does not name this host";
 const NOT_REDIS: &str = "what answers there does not speak the Redis protocol";
 
 fn of_server(kind: ServerErrorKind, error: &RedisError) -> &'static str {
@@ -120,6 +126,15 @@ fn refused_in_script(error: &RedisError) -> Option<&str> {
 
 fn is_refused_login(error: &RedisError) -> bool {
     matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
+}
+
+fn is_about_certificates(error: &RedisError) -> bool {
+    error.to_string().to_lowercase().contains("certificate")
+}
+
+/// What is no TLS record was received.
+fn is_about_records(error: &RedisError) -> bool {
+    error.to_string().contains("corrupt message")
 }
 
 fn is_about_tls(error: &RedisError) -> bool {

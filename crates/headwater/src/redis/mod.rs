@@ -87,6 +87,8 @@ mod script;
 mod sentinel;
 mod stats;
 mod tier;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod value;
 mod write;
 

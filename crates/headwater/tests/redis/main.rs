@@ -15,4 +15,5 @@ mod proxy;
 mod server;
 mod shared;
 mod stress;
+mod tls;
 mod trouble;
