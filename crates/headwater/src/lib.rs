@@ -94,6 +94,8 @@ pub mod codec;
 mod entry;
 mod error;
 mod fetcher;
+#[cfg(feature = "firestore")]
+pub mod firestore;
 mod flight;
 mod key;
 mod memory;

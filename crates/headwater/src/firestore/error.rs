@@ -1,0 +1,130 @@
+//! The one place where errors of the client crate become ours.
+//!
+//! What the server says may name documents: it is kept as the source of an error and is never part
+//! of the message.
+
+use crate::{Error, ErrorKind};
+use ::firestore::errors::FirestoreError;
+use ::firestore::gcloud_sdk;
+use std::error::Error as StdError;
+use tonic::{Code, Status};
+
+/// The variable that names an emulator's address.
+pub(super) const EMULATOR: &str = "FIRESTORE_EMULATOR_HOST";
+
+/// How soon a failed call may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// After a fraction of a second.
+    Soon,
+    /// After seconds: the server has too much to do.
+    Late,
+}
+
+/// Whether a call that only reads may be made again after `status`; `None` if that cannot help.
+///
+/// The codes are those that Google's own clients retry for `BatchGetDocuments` (unavailable,
+/// internal, deadline exceeded), and three more that a read may retry: aborted and resource
+/// exhausted, and a connection that broke, for which the transport has several codes.
+pub(super) fn pace(status: &Status) -> Option<Pace> {
+    if is_about_credentials(status) {
+        return None;
+    }
+    match status.code() {
+        Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Aborted => {
+            Some(Pace::Soon)
+        }
+        Code::Unknown | Code::Cancelled => is_of_transport(status).then_some(Pace::Soon),
+        Code::ResourceExhausted => Some(Pace::Late),
+        _ => None,
+    }
+}
+
+/// Turns the outcome of a call into our error. The message says what to do.
+pub(super) fn from_status(status: Status, is_emulator: bool) -> Error {
+    let (kind, message) = meaning(&status, is_emulator);
+    Error::new(kind, message).with_source(status)
+}
+
+fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
+    use ErrorKind::{InvalidConfig, Timeout, Unavailable, Unexpected};
+    match status.code() {
+        _ if is_about_credentials(status) => (Unavailable, CREDENTIALS),
+        Code::Unavailable if is_of_transport(status) && is_emulator => (Unavailable, NO_EMULATOR),
+        Code::Unavailable if is_of_transport(status) => {
+            (Unavailable, "the server cannot be reached: check the network and the address")
+        }
+        Code::Unavailable | Code::Aborted => (Unavailable, "the server cannot serve this just now"),
+        Code::Internal | Code::Unknown | Code::Cancelled if is_of_transport(status) => {
+            (Unavailable, "the connection broke, or what answers there is no Firestore")
+        }
+        Code::Cancelled if status.message() == EXPIRED => (Timeout, "no answer in time"),
+        Code::DeadlineExceeded => (Timeout, "the server did not finish in time"),
+        Code::ResourceExhausted => {
+            (Unavailable, "over a quota or a rate limit: ask for less at once, or raise the quota")
+        }
+        Code::PermissionDenied => (
+            Unavailable,
+            "permission denied: give the account a role that reads documents (such as \
+             roles/datastore.viewer), and switch the API on in the project",
+        ),
+        Code::Unauthenticated => (Unavailable, CREDENTIALS),
+        Code::NotFound => {
+            (InvalidConfig, "there is no such project or database: create it, or name another")
+        }
+        Code::FailedPrecondition => (
+            InvalidConfig,
+            "the database refuses such reads: is it a Firestore database in native mode?",
+        ),
+        Code::InvalidArgument | Code::OutOfRange => {
+            (InvalidConfig, "the server takes a document's name or a field's path for malformed")
+        }
+        Code::Unimplemented => (InvalidConfig, "what answers there is no Firestore"),
+        _ => (Unexpected, "the server failed"),
+    }
+}
+
+/// What tonic says when a time limit of its own is over, under the code "cancelled".
+const EXPIRED: &str = "Timeout expired";
+
+const CREDENTIALS: &str = "the credentials are missing, expired or refused: set \
+    GOOGLE_APPLICATION_CREDENTIALS or log in (gcloud auth application-default login)";
+
+const NO_EMULATOR: &str = "nothing answers where FIRESTORE_EMULATOR_HOST points: start the emulator, or unset the variable";
+
+/// Whether the failure was made on this side of the wire. A status that the server sent has no
+/// source.
+fn is_of_transport(status: &Status) -> bool {
+    status.source().is_some() || status.message() == EXPIRED
+}
+
+fn is_about_credentials(status: &Status) -> bool {
+    use gcloud_sdk::error::ErrorKind::{Credentials, CredentialsBuild};
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<gcloud_sdk::error::Error>().map(|error| error.kind());
+        if matches!(kind, Some(Credentials(_) | CredentialsBuild(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Turns a failure to connect into our error.
+pub(super) fn from_connecting(error: FirestoreError, is_emulator: bool) -> Error {
+    let (kind, message) = match &error {
+        FirestoreError::InvalidParametersError(_) => {
+            (ErrorKind::InvalidConfig, "a setting of the client makes no sense")
+        }
+        _ if is_emulator => (ErrorKind::Unavailable, NO_EMULATOR),
+        FirestoreError::SystemError(cause) if cause.message.contains("redential") => {
+            (ErrorKind::Unavailable, CREDENTIALS)
+        }
+        _ => (
+            ErrorKind::Unavailable,
+            "the server cannot be reached: check the network and the address",
+        ),
+    };
+    Error::new(kind, message).with_source(error)
+}
