@@ -1,0 +1,11 @@
+//! The Firestore source: against emulators that the tests start themselves, and against a scripted
+//! server for what emulators never do.
+//!
+//! `./scripts/test` builds the emulator `hidane`. Tests of its twins on Google's own emulator are
+//! ignored, unless that is on the machine and the script says so.
+
+#![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
+
+mod documents;
+mod emulator;
+mod world;
