@@ -50,6 +50,7 @@ fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
     use ErrorKind::{InvalidConfig, Timeout, Unavailable, Unexpected};
     match status.code() {
         _ if is_about_credentials(status) => (Unavailable, CREDENTIALS),
+        Code::Cancelled if status.message() == EXPIRED => (Timeout, "no answer in time"),
         Code::Unavailable if is_of_transport(status) && is_emulator => (Unavailable, NO_EMULATOR),
         Code::Unavailable if is_of_transport(status) => {
             (Unavailable, "the server cannot be reached: check the network and the address")
@@ -58,7 +59,6 @@ fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
         Code::Internal | Code::Unknown | Code::Cancelled if is_of_transport(status) => {
             (Unavailable, "the connection broke, or what answers there is no Firestore")
         }
-        Code::Cancelled if status.message() == EXPIRED => (Timeout, "no answer in time"),
         Code::DeadlineExceeded => (Timeout, "the server did not finish in time"),
         Code::ResourceExhausted => {
             (Unavailable, "over a quota or a rate limit: ask for less at once, or raise the quota")

@@ -1,6 +1,6 @@
 //! What is in the database is what is answered; on each emulator.
 
-use crate::emulator::Make;
+use crate::emulator::{Make, on_each_emulator};
 use crate::world::{
     Plane, Planes, World, array, client, double, integer, map, null, plane, project, text, value,
     write,
@@ -17,37 +17,6 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
-
-/// Runs each case on `hidane`, and on Google's emulator where it is asked for.
-macro_rules! on_each_emulator {
-    ($($(#[$doc:meta])* async fn $name:ident($world:ident: World) $body:block)*) => {
-        mod cases {
-            use super::*;
-            $($(#[$doc])* pub(super) async fn $name($world: World) $body)*
-        }
-
-        mod on_hidane {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $name() {
-                    cases::$name(World::on(Make::Hidane).await).await;
-                }
-            )*
-        }
-
-        mod on_the_official_emulator {
-            use super::*;
-            $(
-                #[tokio::test]
-                #[ignore = "needs Google's emulator: ./scripts/test runs it where that is"]
-                async fn $name() {
-                    cases::$name(World::on(Make::Official).await).await;
-                }
-            )*
-        }
-    };
-}
 
 /// What the source of an error says.
 fn cause(error: &Error) -> String {

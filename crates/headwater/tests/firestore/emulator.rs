@@ -66,6 +66,39 @@ fn program() -> String {
     shown
 }
 
+/// Runs each case on `hidane`, and on Google's emulator where it is asked for. A case is given what
+/// the `on` of its argument's type makes.
+macro_rules! on_each_emulator {
+    ($($(#[$doc:meta])* async fn $name:ident($given:ident: $what:ident) $body:block)*) => {
+        mod cases {
+            use super::*;
+            $($(#[$doc])* pub(super) async fn $name($given: $what) $body)*
+        }
+
+        mod on_hidane {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    cases::$name($what::on(Make::Hidane).await).await;
+                }
+            )*
+        }
+
+        mod on_the_official_emulator {
+            use super::*;
+            $(
+                #[tokio::test]
+                #[ignore = "needs Google's emulator: ./scripts/test runs it where that is"]
+                async fn $name() {
+                    cases::$name($what::on(Make::Official).await).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_each_emulator;
+
 /// An emulator that dies with this value.
 pub(crate) struct Emulator {
     make: Make,
@@ -74,6 +107,11 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
+    /// One of its own for a test.
+    pub(crate) async fn on(make: Make) -> Self {
+        Self::start(make)
+    }
+
     /// An empty emulator, which answers.
     pub(crate) fn start(make: Make) -> Self {
         let mut emulator = Self { make, port: free_port(), process: None };

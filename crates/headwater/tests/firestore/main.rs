@@ -6,6 +6,10 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
+mod conformance;
 mod documents;
 mod emulator;
+mod fake;
+mod scripted;
+mod trouble;
 mod world;
