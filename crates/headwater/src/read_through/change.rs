@@ -78,7 +78,8 @@ where
         }
     }
 
-    /// Puts an entry into every tier, the slowest first; the entry with the life that it got there.
+    /// Puts an entry into every tier, the slowest first; the entry with the life that it got there,
+    /// or the newer one that is there instead.
     pub(super) async fn insert(
         self: &Arc<Self>,
         key: &T::Key,
@@ -89,10 +90,16 @@ where
             Some(_) => entry,
             None => entry.loaded_at(self.settings.clock.now()),
         };
-        self.supersede(&[key]);
+        let newer = self.tier.resident().and_then(|tier| newer(&entry, || tier.get(key)));
+        if newer.is_none() {
+            self.supersede(&[key]);
+        }
         let turn = self.turn(&[key]).await?;
         let below = self.next.insert_through(key, entry.clone()).await;
         let mut entry = below.as_ref().map_or(entry, Clone::clone);
+        if let Some(newer) = newer {
+            return below.map(|_| newer);
+        }
         if let Some(resident) = self.tier.resident() {
             let prepared = resident.prepare(key, entry.clone());
             entry.shorten(prepared.entry.expiry());
@@ -104,24 +111,31 @@ where
         entry.shorten(self.tier.life(key, &entry));
         // A write that was sent cannot be called back: should this call be dropped, the next write
         // of the key must still wait for it, and whoever is in front must not keep the old entry.
-        let (inner, own_key, kept) = (Arc::clone(self), key.to_owned(), entry.clone());
+        let (inner, own_key) = (Arc::clone(self), key.to_owned());
         let write = async move {
-            let own = inner.put_alone(&own_key, &kept).await;
+            let own = inner.put_alone(&own_key, entry).await;
             drop(turn);
             own
         };
         let lost =
             |error| Error::new(ErrorKind::Unavailable, "the runtime shut down").with_source(error);
-        spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
-        below.map(|_| entry)
+        let kept = spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
+        below.map(|_| kept)
     }
 
-    async fn put_alone(&self, key: &Owned<T>, entry: &Entry<T::Value>) -> Result<()> {
+    /// Puts an entry into a tier that waits; what is there then. Only the tier itself can compare
+    /// versions as it writes, so a versioned entry is looked up once more.
+    async fn put_alone(&self, key: &Owned<T>, entry: Entry<T::Value>) -> Result<Entry<T::Value>> {
         let key = std::borrow::Borrow::borrow(key);
-        let own = self.tier.put(key, entry).await.map_err(|error| self.named(error));
+        let own = self.tier.put(key, &entry).await.map_err(|error| self.named(error));
         self.supersede(&[key]);
         self.each_above(|above| above.forget(&[key]));
-        own
+        own?;
+        let held = match entry.version() {
+            Some(_) => self.tier.get(key).await.map_err(|error| self.named(error)).ok().flatten(),
+            None => None,
+        };
+        Ok(newer(&entry, || held).unwrap_or(entry))
     }
 
     pub(super) async fn clear(self: &Arc<Self>) -> Result<()> {
@@ -175,6 +189,12 @@ where
         self.counters.errors.add(1);
         error.with_tier(self.tier.name().to_owned())
     }
+}
+
+/// What a tier holds, if that is of a newer version than `entry`.
+fn newer<V>(entry: &Entry<V>, held: impl FnOnce() -> Option<Entry<V>>) -> Option<Entry<V>> {
+    entry.version()?;
+    held().filter(|held| entry.is_older_than(held))
 }
 
 /// What others change below is forgotten here, then in front of here: a load further up may have
