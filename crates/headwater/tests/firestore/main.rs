@@ -6,10 +6,16 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
+#[cfg(feature = "redis")]
+mod chain;
 mod conformance;
 mod documents;
 mod emulator;
 mod fake;
 mod scripted;
+#[cfg(feature = "redis")]
+#[path = "../redis/server.rs"]
+#[allow(dead_code, reason = "the tests of Redis use more of it")]
+mod server;
 mod trouble;
 mod world;

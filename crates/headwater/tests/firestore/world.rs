@@ -8,12 +8,12 @@ use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
 use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::anonymous;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
 use headwater::firestore::{FirestoreBuilder, FirestoreSource};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// What most tests have in their documents.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Plane {
     pub(crate) model: String,
 }
