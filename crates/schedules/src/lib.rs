@@ -24,9 +24,9 @@ pub(crate) use clock::{Clock, Moment};
 pub(crate) use entry::Entry;
 pub(crate) use error::{Error, ErrorKind, Result};
 
-use flight::{Boarded, Flights, Landing, Request};
+use flight::{Few, Flights, Landing, Request};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use shuttle::future::{block_on, yield_now};
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
@@ -106,36 +106,22 @@ impl Cache {
         let request =
             Request { options: fetcher::FetchOptions::new(), floor: None, now: Moment::START };
         let mut boarding = self.flights.board(&keys, &request, |key| self.look(*key));
-        if let Some(opened) = boarding.opened.take() {
-            let own: std::sync::Arc<[u32]> = std::sync::Arc::from(&*opened.keys);
-            let load = Arc::clone(self).load(opened.id, opened.keys.clone());
-            self.flights.depart(&boarding, opened.ride, Arc::from(&*own), load);
-        }
-        let flights: Vec<_> = boarding.rides.iter().map(|ride| Arc::clone(ride.flight())).collect();
-        join_all(std::mem::take(&mut boarding.rides)).await;
-        let outcome = |boarded| match boarded {
-            Boarded::Hit(entry) => Ok(entry),
-            Boarded::Riding { ride, place } => {
-                let flight: &Arc<_> = &flights[ride];
-                flight.outcome(place)
-            }
-            Boarded::Refused(error) => Err(error),
-        };
-        let entries = std::mem::take(&mut boarding.keys).into_iter().map(outcome);
+        boarding.depart(|id, keys| Arc::clone(self).load(id, keys));
+        let entries = boarding.landed().await.into_iter();
         entries.map(|entry: Result<Entry<usize>>| entry.and_then(Entry::into_outcome)).collect()
     }
 
-    fn load(self: Arc<Self>, id: u64, keys: Vec<u32>) -> BoxFuture<'static, Landing<usize>> {
+    fn load(self: Arc<Self>, id: u64, keys: Arc<[u32]>) -> BoxFuture<'static, Landing<usize>> {
         Box::pin(async move {
             self.loads.fetch_add(1, SeqCst);
             let read = self.truth.load(SeqCst);
             self.gate.passed().await;
             yield_now().await;
-            for key in &keys {
+            for key in keys.iter() {
                 self.flights.commit(id, key, || self.tier.lock().insert(*key, read));
             }
             let outcomes = keys.iter().map(|_| Ok(Entry::found(read))).collect();
-            Landing { outcomes, filling: Vec::new(), at: Moment::START }
+            Landing { outcomes, filling: Few::new(), at: Moment::START }
         })
     }
 

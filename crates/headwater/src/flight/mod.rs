@@ -19,10 +19,12 @@
 //! A table's shard, then a flight's state. Under them runs no user code but what
 //! [`sync`](crate::sync) names; wakers, futures, keys and entries are woken and dropped outside.
 
+mod boarding;
 mod ride;
 mod scope;
 mod table;
 
+pub(crate) use boarding::{Boarded, Few};
 pub(crate) use ride::{Landing, panicked};
 pub(crate) use scope::{Node, current_node, enter, hold_while, is_held};
-pub(crate) use table::{Boarded, Boarding, FlightId, Flights, Heirs, LATE_AFTER, Opened, Request};
+pub(crate) use table::{FlightId, Flights, Heirs, LATE_AFTER, Request};

@@ -1,3 +1,4 @@
+use super::boarding::Few;
 use super::scope::{Node, Waiting, enter};
 use super::table::{FlightId, Flights, Request};
 use crate::sync::{Arc, Mutex, OnceLock};
@@ -10,10 +11,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 /// How a load ended: one outcome per key, and which keys stay registered because their fill goes on
-/// behind the caller's back (until it ended, others may have the outcome from the flight).
+/// behind the caller's back (until it ended, others may have the outcome from the flight). The keys
+/// that are not told are not being stored.
 pub(crate) struct Landing<V> {
     pub(crate) outcomes: Vec<Result<Entry<V>>>,
-    pub(crate) filling: Vec<bool>,
+    pub(crate) filling: Few<bool>,
     /// When it ended.
     pub(crate) at: Moment,
 }
@@ -52,8 +54,8 @@ enum Load<V> {
 /// The wakers of those who wait, each in the seat of its ride.
 #[derive(Default)]
 struct Seats {
-    wakers: Vec<Option<Waker>>,
-    free: Vec<usize>,
+    wakers: Few<Option<Waker>>,
+    free: Few<usize>,
 }
 
 impl Seats {
@@ -74,7 +76,7 @@ impl Seats {
         self.wakers[seat].replace(waker)
     }
 
-    fn take_wakers(&mut self) -> Vec<Waker> {
+    fn take_wakers(&mut self) -> Few<Waker> {
         self.wakers.iter_mut().filter_map(Option::take).collect()
     }
 }
@@ -102,9 +104,13 @@ impl<K, V> Flight<K, V> {
         Some(state.seats.take_one())
     }
 
-    /// All keys are registered: `load` may begin.
-    pub(super) fn depart(&self, keys: Arc<[K]>, load: BoxFuture<'static, Landing<V>>) {
+    /// All keys are registered: these.
+    pub(super) fn list(&self, keys: Arc<[K]>) {
         let _ = self.keys.set(keys);
+    }
+
+    /// `load` may begin.
+    pub(super) fn depart(&self, load: BoxFuture<'static, Landing<V>>) {
         let wakers = {
             let mut state = self.state.lock();
             state.load = Load::Idle(load);
@@ -117,14 +123,21 @@ impl<K, V> Flight<K, V> {
         self.keys.get().map_or(&[], |keys| keys)
     }
 
-    /// The outcome of the key in place `place`; for those who have waited until it landed.
-    pub(crate) fn outcome(&self, place: usize) -> Result<Entry<V>>
+    /// The outcome of the key in place `place`, once it landed. It is cloned, unless nobody else
+    /// knows this flight any more; then it may be had once.
+    pub(super) fn outcome(flight: &mut Arc<Self>, place: usize) -> Result<Entry<V>>
     where
         V: Clone,
     {
-        self.landed(place)
-            .map(|(outcome, _)| outcome.clone())
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a load had no outcome")))
+        let outcome = match Arc::get_mut(flight) {
+            Some(alone) => alone
+                .outcomes
+                .get_mut()
+                .and_then(|(outcomes, _)| outcomes.get_mut(place))
+                .map(|outcome| std::mem::replace(outcome, Err(Error::not_found()))),
+            None => flight.landed(place).map(|(outcome, _)| outcome.clone()),
+        };
+        outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a load had no outcome")))
     }
 
     /// The outcome of the key in place `place`, and when it came, if the load has ended.
@@ -179,10 +192,6 @@ where
     K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn flight(&self) -> &Arc<Flight<K, V>> {
-        &self.flight
-    }
-
     /// Takes the load out for a poll, if it is there; otherwise waits to be woken.
     fn take_load(&self, waker: &Waker) -> Turn<V> {
         // Cloned before the lock and dropped after it: a waker may be more than a pointer.
@@ -225,14 +234,14 @@ where
             let mut state = self.flight.state.lock();
             let was_woken = matches!(state.load, Load::Polled { woken: true });
             state.load = Load::Idle(load);
-            if was_woken { state.seats.take_wakers() } else { Vec::new() }
+            if was_woken { state.seats.take_wakers() } else { Few::new() }
         };
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Ends a flight that has not departed: everybody who boarded gets `error`.
     pub(super) fn fail(&self, keys: Arc<[K]>, error: &Error) {
-        let _ = self.flight.keys.set(keys);
+        self.flight.list(keys);
         self.land(Err(error.clone()));
     }
 
@@ -240,7 +249,7 @@ where
         let keys = self.flight.keys();
         let landing = landing.unwrap_or_else(|error| Landing {
             outcomes: keys.iter().map(|_| Err(error.clone())).collect(),
-            filling: Vec::new(),
+            filling: Few::new(),
             at: Moment::START,
         });
         self.flight.land(landing.outcomes, landing.at);

@@ -1,11 +1,11 @@
-use super::ride::{Flight, Landing, Ride};
+use super::boarding::{Boarded, Boarding};
+use super::ride::{Flight, Ride};
 use crate::fetcher::{FetchOptions, is_young};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
-use crate::{Entry, Error, ErrorKind, Moment, Result};
+use crate::{Entry, Moment, Result};
 use futures_util::future::BoxFuture;
 use hashbrown::hash_table::{Entry as Slot, HashTable};
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// How many loads may be nested, each fetching what the next loads. They are polled inside each other,
 /// and every one takes some of the stack; in a chain of several tiers each tier counts.
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 
 /// The name of a flight, never used twice.
 pub(crate) type FlightId = u64;
@@ -70,43 +70,6 @@ struct Registered<K, V> {
     flight: Arc<Flight<K, V>>,
 }
 
-/// What a caller got for one of its keys.
-pub(crate) enum Boarded<V> {
-    /// The entry came while boarding.
-    Hit(Entry<V>),
-    /// The outcome will be that of the ride with this index, in this place.
-    Riding { ride: usize, place: usize },
-    /// The load of this key waits, directly or not, for this very call.
-    Refused(Error),
-}
-
-/// A caller's keys, rides, and whether it leads one.
-///
-/// If it is dropped before its own flight has departed, because user code panicked, that flight
-/// lands with an error.
-pub(crate) struct Boarding<K, V>
-where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    pub(crate) keys: Vec<Boarded<V>>,
-    pub(crate) rides: Vec<Ride<K, V>>,
-    pub(crate) opened: Option<Opened<K>>,
-    /// Which ride is on which flight.
-    known: HashMap<FlightId, usize>,
-}
-
-/// A flight that the caller opened and whose load it has to state with [`Flights::depart`].
-pub(crate) struct Opened<K> {
-    pub(crate) id: FlightId,
-    pub(crate) keys: Vec<K>,
-    /// Index of its ride.
-    pub(crate) ride: usize,
-}
-
-/// The flight of a boarding's own keys, the index of its ride, and the place of its next key.
-type Berth<K, V> = (Arc<Flight<K, V>>, usize, usize);
-
 impl<K, V> Flights<K, V>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
@@ -136,12 +99,7 @@ where
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let mut boarding = Boarding {
-            keys: Vec::with_capacity(keys.len()),
-            rides: Vec::new(),
-            opened: None,
-            known: HashMap::new(),
-        };
+        let mut boarding = Boarding::of(keys.len());
         for key in keys {
             let boarded = self.board_one(*key, request, &look, &mut boarding);
             boarding.keys.push(boarded);
@@ -231,15 +189,13 @@ where
         }
     }
 
-    /// Lets the flight that a boarding opened begin its load.
-    pub(crate) fn depart(
-        &self,
-        boarding: &Boarding<K, V>,
-        ride: usize,
-        keys: Arc<[K]>,
-        load: BoxFuture<'static, Landing<V>>,
-    ) {
-        boarding.rides[ride].flight.depart(keys, load);
+    /// A new flight, and the first ride on it.
+    pub(super) fn open(self: &Arc<Self>, request: &Request) -> (Arc<Flight<K, V>>, Ride<K, V>) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let flight = Arc::new(Flight::boarding(id, request.clone()));
+        let seat = flight.take_seat().unwrap_or_default();
+        let ride = self.ride(&flight, seat);
+        (flight, ride)
     }
 
     /// Ends the registration of `key` to the flight `id` and runs `fill`, both in one critical
@@ -312,75 +268,5 @@ where
         // a shard uses the hash as it is.
         let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         &self.shards[(mixed >> 32) as usize % SHARDS]
-    }
-}
-
-impl<K, V> Boarding<K, V>
-where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    /// The flight of this boarding's own keys, opened on first use.
-    fn open(&mut self, flights: &Arc<Flights<K, V>>, request: &Request) -> Result<Berth<K, V>> {
-        if let Some(opened) = &self.opened {
-            let flight = Arc::clone(&self.rides[opened.ride].flight);
-            return Ok((flight, opened.ride, opened.keys.len()));
-        }
-        let id = flights.next_id.fetch_add(1, Ordering::Relaxed);
-        let flight = Arc::new(Flight::boarding(id, request.clone()));
-        let seat = flight.take_seat().unwrap_or_default();
-        let mut ride = flights.ride(&flight, seat);
-        ride.waiting = flight.node.wait();
-        if flight.node.depth() > MAX_DEPTH {
-            return Err(Error::new(
-                ErrorKind::Reentrant,
-                format!("loads that fetch are nested more than {MAX_DEPTH} deep"),
-            ));
-        }
-        self.rides.push(ride);
-        let ride = self.rides.len() - 1;
-        self.known.insert(id, ride);
-        self.opened = Some(Opened { id, keys: Vec::new(), ride });
-        Ok((flight, ride, 0))
-    }
-
-    fn list(&mut self, key: K) {
-        if let Some(opened) = &mut self.opened {
-            opened.keys.push(key);
-        }
-    }
-
-    /// Keeps a ride on somebody else's flight, unless that flight waits for this very call.
-    fn ride_along(&mut self, mut ride: Ride<K, V>, place: usize) -> Boarded<V> {
-        if let Some(ride) = self.known.get(&ride.flight.id) {
-            return Boarded::Riding { ride: *ride, place };
-        }
-        ride.waiting = ride.flight.node.wait();
-        if let Some(waiting) = &ride.waiting {
-            if waiting.is_circular() {
-                return Boarded::Refused(Error::new(
-                    ErrorKind::Reentrant,
-                    "the load of a key fetched that key, itself or through another load: \
-                     fetch what a load needs from another chain, or before it",
-                ));
-            }
-            waiting.release_held();
-        }
-        self.known.insert(ride.flight.id, self.rides.len());
-        self.rides.push(ride);
-        Boarded::Riding { ride: self.rides.len() - 1, place }
-    }
-}
-
-impl<K, V> Drop for Boarding<K, V>
-where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    fn drop(&mut self) {
-        let Some(opened) = self.opened.take() else { return };
-        let Some(ride) = self.rides.get(opened.ride) else { return };
-        let error = Error::new(ErrorKind::Panicked, "while keys were looked up together");
-        ride.fail(Arc::from(opened.keys), &error);
     }
 }

@@ -90,7 +90,8 @@ where
             Some(_) => entry,
             None => entry.loaded_at(self.settings.clock.now()),
         };
-        let newer = self.tier.resident().and_then(|tier| newer(&entry, || tier.get(key)));
+        let held = self.tier.resident().filter(|_| entry.version().is_some());
+        let newer = newer(&entry, held.and_then(|tier| tier.get(key)));
         if newer.is_none() {
             self.supersede(&[key]);
         }
@@ -108,34 +109,38 @@ where
             self.each_above(|above| above.forget(&[key]));
             return below.map(|_| entry);
         }
-        entry.shorten(self.tier.life(key, &entry));
+        let kept = self.cut(key, &mut entry);
         // A write that was sent cannot be called back: should this call be dropped, the next write
         // of the key must still wait for it, and whoever is in front must not keep the old entry.
         let (inner, own_key) = (Arc::clone(self), key.to_owned());
         let write = async move {
-            let own = inner.put_alone(&own_key, entry).await;
+            let newer = match inner.put_alone(&own_key, &kept).await {
+                Ok(()) => Ok(inner.newer_than(&kept, &own_key).await),
+                Err(error) => Err(error),
+            };
             drop(turn);
-            own
+            newer
         };
         let lost =
             |error| Error::new(ErrorKind::Unavailable, "the runtime shut down").with_source(error);
-        let kept = spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
-        below.map(|_| kept)
+        let newer = spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
+        below.map(|_| newer.unwrap_or(entry))
     }
 
-    /// Puts an entry into a tier that waits; what is there then. Only the tier itself can compare
-    /// versions as it writes, so a versioned entry is looked up once more.
-    async fn put_alone(&self, key: &Owned<T>, entry: Entry<T::Value>) -> Result<Entry<T::Value>> {
+    async fn put_alone(&self, key: &Owned<T>, entry: &Entry<T::Value>) -> Result<()> {
         let key = std::borrow::Borrow::borrow(key);
-        let own = self.tier.put(key, &entry).await.map_err(|error| self.named(error));
+        let own = self.tier.put(key, entry).await.map_err(|error| self.named(error));
         self.supersede(&[key]);
         self.each_above(|above| above.forget(&[key]));
-        own?;
-        let held = match entry.version() {
-            Some(_) => self.tier.get(key).await.map_err(|error| self.named(error)).ok().flatten(),
-            None => None,
-        };
-        Ok(newer(&entry, || held).unwrap_or(entry))
+        own
+    }
+
+    /// The entry of a newer version than the one that a tier that waits was just told to store: only
+    /// the tier itself can compare as it writes, so it is asked once more.
+    async fn newer_than(&self, entry: &Entry<T::Value>, key: &Owned<T>) -> Option<Entry<T::Value>> {
+        entry.version()?;
+        let held = self.tier.get(std::borrow::Borrow::borrow(key)).await;
+        newer(entry, held.map_err(|error| self.named(error)).ok()?)
     }
 
     pub(super) async fn clear(self: &Arc<Self>) -> Result<()> {
@@ -192,9 +197,8 @@ where
 }
 
 /// What a tier holds, if that is of a newer version than `entry`.
-fn newer<V>(entry: &Entry<V>, held: impl FnOnce() -> Option<Entry<V>>) -> Option<Entry<V>> {
-    entry.version()?;
-    held().filter(|held| entry.is_older_than(held))
+fn newer<V>(entry: &Entry<V>, held: Option<Entry<V>>) -> Option<Entry<V>> {
+    held.filter(|held| entry.is_older_than(held))
 }
 
 /// What others change below is forgotten here, then in front of here: a load further up may have

@@ -11,6 +11,17 @@ use crate::{Cache, Entry, Moment, Result, Tier};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+impl<T: Tier, N> Inner<T, N> {
+    /// The entry as the tier is to store it. What is left in `entry`, for the caller and the faster
+    /// tiers, ends no later than that will: a tier may take something off for the way there.
+    pub(super) fn cut(&self, key: &T::Key, entry: &mut Entry<T::Value>) -> Entry<T::Value> {
+        entry.shorten(self.tier.life(key, entry));
+        let kept = entry.clone();
+        entry.shorten(self.tier.life(key, &kept));
+        kept
+    }
+}
+
 impl<T, N> Load<T, N>
 where
     T: Tier,
@@ -27,11 +38,11 @@ where
         let (mut stored, mut entries) = (Vec::new(), Vec::new());
         for (place, outcome) in places.iter().zip(loaded) {
             let Ok(entry) = outcome else { continue };
-            entry.shorten(inner.tier.life(self.key(*place), entry));
+            let kept = inner.cut(self.key(*place), entry);
             // Of a shared tier, what has no lease is not stored.
             if inner.tier.shared().is_none() || leases.of(&self.keys[*place]).is_some() {
                 stored.push(*place);
-                entries.push(entry.clone());
+                entries.push(kept);
             }
         }
         let count = stored.len();
@@ -49,13 +60,16 @@ where
             at: inner.settings.clock.now(),
             keys: stored.iter().map(|place| self.keys[*place].clone()).collect(),
             entries,
-            epochs: stored.iter().map(|place| self.epochs[*place]).collect(),
+            epochs: stored.iter().filter_map(|place| self.epochs.get(*place).copied()).collect(),
             leases,
             // Dropped in this order: once nothing is under way, no fill is either.
             _active: [inner.fills.begin(count), inner.work.begin(1)],
         };
         match spawn(fill.run()) {
-            Ok(_) => stored.into_iter().for_each(|place| self.filling[place] = true),
+            Ok(_) => {
+                self.filling.resize(self.keys.len(), false);
+                stored.into_iter().for_each(|place| self.filling[place] = true);
+            }
             Err(_) => inner.counters.dropped_fills.add(count as u64),
         }
     }
@@ -74,7 +88,7 @@ where
     at: Moment,
     keys: Arc<[Owned<T>]>,
     entries: Vec<Entry<T::Value>>,
-    /// The epoch of each key when the load began.
+    /// The epoch of each key when the load began, if the tier is shared.
     epochs: Vec<u64>,
     leases: Leases<T, N>,
     _active: [Active; 2],

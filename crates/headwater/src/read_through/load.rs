@@ -3,8 +3,9 @@ use super::lease::Leases;
 use super::{Inner, Lookups, Owned};
 use crate::batch::Ask;
 use crate::fetcher::{is_young, one_per_key};
-use crate::flight::{Boarding, FlightId, Landing, Opened, Request};
-use crate::{Cache, Entry, Resident, Result, Tier};
+use crate::flight::{Few, FlightId, Landing, Request};
+use crate::{Cache, Entry, Error, ErrorKind, Resident, Result, Tier};
+use futures_util::future::BoxFuture;
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -13,26 +14,28 @@ where
     T: Tier,
     N: Cache<Key = T::Key, Value = T::Value>,
 {
-    /// Sends off the load of a flight that was just opened.
-    pub(super) fn depart(
+    /// The load of a flight that was just opened.
+    pub(super) fn load_of(
         self: &Arc<Self>,
-        boarding: &Boarding<Owned<T>, T::Value>,
-        opened: Opened<Owned<T>>,
+        id: FlightId,
+        keys: Arc<[Owned<T>]>,
         request: &Request,
-    ) {
-        let (id, ride) = (opened.id, opened.ride);
-        let keys: Arc<[Owned<T>]> = Arc::from(opened.keys);
+    ) -> BoxFuture<'static, Landing<T::Value>> {
+        let epochs = match self.tier.shared() {
+            Some(_) => keys.iter().map(|key| self.epochs.of::<T::Key>(key.borrow())).collect(),
+            None => Few::new(),
+        };
         let load = Load {
             inner: Arc::clone(self),
             id,
-            epochs: keys.iter().map(|key| self.epochs.of::<T::Key>(key.borrow())).collect(),
+            epochs,
             request: request.clone(),
             outcomes: keys.iter().map(|_| None).collect(),
-            filling: vec![false; keys.len()],
-            keys: Arc::clone(&keys),
+            filling: Few::new(),
+            keys,
             _active: self.work.begin(1),
         };
-        self.flights.depart(boarding, ride, keys, Box::pin(load.run()));
+        Box::pin(load.run())
     }
 }
 
@@ -41,13 +44,13 @@ pub(super) struct Load<T: Tier, N> {
     pub(super) inner: Arc<Inner<T, N>>,
     pub(super) id: FlightId,
     pub(super) keys: Arc<[Owned<T>]>,
-    /// The epoch of each key when the load began.
-    pub(super) epochs: Vec<u64>,
+    /// The epoch of each key when the load began, if the tier is shared.
+    pub(super) epochs: Few<u64>,
     pub(super) request: Request,
     /// What has come so far, by the places of the keys.
     pub(super) outcomes: Vec<Option<Result<Entry<T::Value>>>>,
-    /// Which keys are being stored behind the callers' backs.
-    pub(super) filling: Vec<bool>,
+    /// Which keys are being stored behind the callers' backs; empty if none is.
+    pub(super) filling: Few<bool>,
     _active: Active,
 }
 
@@ -65,10 +68,12 @@ where
             Some(shared) => self.load_leased(shared, missed).await,
             None => self.load(&missed, Leases::none(&inner)).await,
         }
+        let nothing = || Err(Error::new(ErrorKind::Unexpected, "a load left a key out"));
         Landing {
-            outcomes: self.outcomes.into_iter().flatten().collect(),
+            outcomes: self.outcomes.into_iter().map(|o| o.unwrap_or_else(nothing)).collect(),
+            // Nobody asks for the time of what is not being stored.
+            at: if self.filling.is_empty() { self.request.now } else { inner.settings.clock.now() },
             filling: self.filling,
-            at: inner.settings.clock.now(),
         }
     }
 
@@ -86,11 +91,13 @@ where
         if tier.resident().is_some() || self.request.options.skips(tier.name()) {
             return;
         }
+        if let (&[_], Some(lookups)) = (&self.keys[..], lookups) {
+            let answer = lookups.fetch(self.key(0)).await;
+            self.outcomes[0] = self.accept(answer).map(Ok);
+            return;
+        }
         let keys: Vec<&T::Key> = self.keys.iter().map(Borrow::borrow).collect();
-        let answers = match (&keys[..], lookups) {
-            ([key], Some(lookups)) => vec![lookups.fetch(key).await],
-            (keys, _) => Lookups(Arc::clone(tier)).ask(keys).await,
-        };
+        let answers = Lookups(Arc::clone(tier)).ask(&keys).await;
         let accepted = answers.into_iter().map(|answer| self.accept(answer).map(Ok));
         self.outcomes = accepted.collect();
     }

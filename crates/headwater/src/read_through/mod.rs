@@ -23,7 +23,7 @@ mod load;
 
 use crate::batch::{Ask, Batcher, WhenIdle};
 use crate::fetcher::{FetchOptions, is_young, one_per_key};
-use crate::flight::{Boarded, Flights, Request};
+use crate::flight::{Boarded, Few, Flights, Request};
 use crate::observe::Counter;
 use crate::runtime::spawn;
 use crate::sync::Mutex;
@@ -32,8 +32,8 @@ use crate::{
 };
 use activity::Activity;
 use epochs::Epochs;
+use hashbrown::HashMap;
 use lanes::Lanes;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -250,6 +250,17 @@ where
         Some(entry.into_outcome())
     }
 
+    fn request(&self, options: &FetchOptions) -> Request {
+        let now = self.settings.clock.now();
+        Request { options: options.clone(), floor: options.floor(now), now }
+    }
+
+    /// The answer to any fetch of one key that is not at hand.
+    async fn entry(self: &Arc<Self>, key: &T::Key, request: Request) -> Result<Entry<T::Value>> {
+        let outcome = self.load_missing(&[key], &request).await.pop();
+        outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a key was left out")))
+    }
+
     /// The answers to any fetch: each key is looked up, and those that are missing are loaded
     /// together.
     async fn entries(
@@ -260,8 +271,7 @@ where
         if let Err(closed) = self.check_open() {
             return keys.iter().map(|_| Err(closed.clone())).collect();
         }
-        let now = self.settings.clock.now();
-        let request = Request { options: options.clone(), floor: options.floor(now), now };
+        let request = self.request(options);
         let mut outcomes: Vec<_> =
             keys.iter().map(|key| self.look(key, &request).map(Ok)).collect();
         let mut missing = Missing::default();
@@ -273,10 +283,8 @@ where
         }
         if !missing.keys.is_empty() {
             let loaded = self.load_missing(&missing.keys, &request).await;
-            for (outcome, places) in loaded.into_iter().zip(&missing.places) {
-                self.counters.coalesced.add(places.len() as u64 - 1);
-                places.iter().for_each(|place| outcomes[*place] = Some(outcome.clone()));
-            }
+            self.counters.coalesced.add((missing.places.len() - loaded.len()) as u64);
+            missing.hand_out(loaded, &mut outcomes);
         }
         outcomes.into_iter().flatten().collect()
     }
@@ -286,35 +294,27 @@ where
         self: &Arc<Self>,
         keys: &[&T::Key],
         request: &Request,
-    ) -> Vec<Result<Entry<T::Value>>> {
+    ) -> Few<Result<Entry<T::Value>>> {
         let mut boarding = self.flights.board(keys, request, |key| self.look(key, request));
-        let opened = boarding.opened.take();
-        let own = opened.as_ref().map(|opened| opened.keys.len()).unwrap_or_default();
-        if let Some(opened) = opened {
-            self.depart(&boarding, opened, request);
-        }
+        let own = boarding.depart(|id, keys| self.load_of(id, keys, request));
+        let mut riding = 0;
         for boarded in &boarding.keys {
-            if let Boarded::Hit(entry) = boarded {
-                self.count_hit(entry);
+            match boarded {
+                Boarded::Hit(entry) => self.count_hit(entry),
+                Boarded::Riding { .. } => riding += 1,
+                Boarded::Refused(_) => {}
             }
         }
-        let riding = boarding.keys.iter().filter(|key| matches!(key, Boarded::Riding { .. }));
-        self.counters.coalesced.add((riding.count() - own) as u64);
-        let flights: Vec<_> = boarding.rides.iter().map(|ride| Arc::clone(ride.flight())).collect();
-        futures_util::future::join_all(std::mem::take(&mut boarding.rides)).await;
-        let outcome = |boarded| match boarded {
-            Boarded::Hit(entry) => Ok(entry),
-            Boarded::Riding { ride, place } => flights[ride].outcome(place),
-            Boarded::Refused(error) => Err(error),
-        };
-        std::mem::take(&mut boarding.keys).into_iter().map(outcome).collect()
+        self.counters.coalesced.add(riding - own as u64);
+        boarding.landed().await
     }
 }
 
-/// Keys that a call has to load, each once, with the places in which the call named it.
+/// Keys that a call has to load, each once, with the places in which the call named them.
 struct Missing<'a, K: ?Sized> {
     keys: Vec<&'a K>,
-    places: Vec<Vec<usize>>,
+    /// Each place, and the index of its key.
+    places: Vec<(usize, usize)>,
     known: HashMap<&'a K, usize>,
 }
 
@@ -329,9 +329,18 @@ impl<'a, K: ?Sized + crate::Key> Missing<'a, K> {
         let index = *self.known.entry(key).or_insert(self.keys.len());
         if index == self.keys.len() {
             self.keys.push(key);
-            self.places.push(Vec::new());
         }
-        self.places[index].push(place);
+        self.places.push((place, index));
+    }
+
+    /// Puts what was loaded for each key into its places.
+    fn hand_out<O: Clone>(self, loaded: Few<O>, outcomes: &mut [Option<O>]) {
+        let repeats = self.places.len() > loaded.len();
+        let mut loaded: Few<_> = loaded.into_iter().map(Some).collect();
+        for (place, index) in self.places {
+            // Cloned only where the same key may come again.
+            outcomes[place] = if repeats { loaded[index].clone() } else { loaded[index].take() };
+        }
     }
 }
 
@@ -347,8 +356,9 @@ where
         if let Some(answer) = self.inner.hit(key) {
             return answer;
         }
+        let request = self.inner.request(&FetchOptions::new());
         // Boxed, so that the future of a hit stays small.
-        Box::pin(self.fetch_entry(key, &FetchOptions::new())).await?.into_outcome()
+        Box::pin(self.inner.entry(key, request)).await?.into_outcome()
     }
 
     async fn fetch_many(&self, keys: &[&T::Key]) -> Vec<Result<T::Value>> {
@@ -361,7 +371,13 @@ where
     }
 
     async fn fetch_entry(&self, key: &T::Key, options: &FetchOptions) -> Result<Entry<T::Value>> {
-        Box::pin(self.inner.entries(&[key], options)).await.remove(0)
+        self.inner.check_open()?;
+        let request = self.inner.request(options);
+        if let Some(entry) = self.inner.look(key, &request) {
+            self.inner.count_hit(&entry);
+            return Ok(entry);
+        }
+        Box::pin(self.inner.entry(key, request)).await
     }
 
     async fn fetch_entries(

@@ -11,7 +11,7 @@ use super::link::{Again, Call};
 use super::stats::Counters;
 use crate::codec::Codec;
 use crate::{Entry, Error, ErrorKind, Key, Moment, Result, Value};
-use ::redis::{Pipeline, Value as Reply};
+use ::redis::{Cmd, Pipeline, Value as Reply};
 use futures_util::future::join_all;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ where
         self.hub.start();
         let name = self.entry_name(key)?;
         let mut commands = Pipeline::with_capacity(2);
-        commands.cmd("PTTL").arg(&name).cmd("GET").arg(&name);
+        commands.add_command(of_name("PTTL", &name)).add_command(of_name("GET", &name));
         let sent = self.settings.clock.now();
         let mut replies = self.ask(Call::Many(&commands)).await?.into_iter();
         let (life, value) = (replies.next(), replies.next());
@@ -70,9 +70,12 @@ where
     async fn ask_server(&self, names: &[Vec<u8>]) -> Result<Found<V>> {
         let mut commands = Pipeline::with_capacity(names.len() + 1);
         for name in names {
-            commands.cmd("PTTL").arg(name);
+            commands.add_command(of_name("PTTL", name));
         }
-        commands.cmd("MGET").arg(names);
+        let bytes = names.iter().map(Vec::len).sum::<usize>();
+        let mut get = Cmd::with_capacity(1 + names.len(), MGET.len() + bytes);
+        get.arg(MGET).arg(names);
+        commands.add_command(get);
         let sent = self.settings.clock.now();
         let mut lives = self.ask(Call::Many(&commands)).await?;
         let values = match lives.pop() {
@@ -88,7 +91,7 @@ where
     async fn ask_nodes(&self, names: &[Vec<u8>]) -> Result<Found<V>> {
         let mut commands = Pipeline::with_capacity(names.len() * 2);
         for name in names {
-            commands.cmd("PTTL").arg(name).cmd("GET").arg(name);
+            commands.add_command(of_name("PTTL", name)).add_command(of_name("GET", name));
         }
         let sent = self.settings.clock.now();
         let replies = self.ask(Call::Spread(names, 2, &commands)).await?;
@@ -169,6 +172,14 @@ where
     }
 }
 
+/// A command with a name as its only argument, in as little memory as it takes.
+fn of_name(verb: &str, name: &[u8]) -> Cmd {
+    let mut command = Cmd::with_capacity(2, verb.len() + name.len());
+    command.arg(verb).arg(name);
+    command
+}
+
+const MGET: &str = "MGET";
 /// `PTTL` of a key that does not exist.
 const GONE: i64 = -2;
 /// `PTTL` of a key that has no end.

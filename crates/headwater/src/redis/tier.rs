@@ -6,7 +6,7 @@ use crate::{
     Batching, Entry, Error, ErrorKind, Key, Moment, Resident, Result, Shared, Tier, Value,
 };
 use ::redis::Value as Reply;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Keys that the server looks at in one step of a `clear`.
 const STEP: usize = 1_000;
@@ -78,7 +78,9 @@ where
             return entry.expiry();
         }
         let now = self.settings.clock.now();
-        self.lifetime(key, entry, now).0.map(|life| now + life)
+        // The server counts whole milliseconds.
+        let life = self.lifetime(key, entry, now).0;
+        life.map(|life| now + life.saturating_sub(Duration::from_millis(1)))
     }
 
     async fn close(&self) -> Result<()> {

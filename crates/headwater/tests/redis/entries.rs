@@ -1,9 +1,9 @@
 //! What becomes of entries on the way: batches, lives, ages, forms, namespaces.
 
-use crate::chain::config;
+use crate::chain::{self, config};
 use crate::server::{Cluster, Server};
 use headwater::redis::{RedisCache, RedisConfig};
-use headwater::{Clock, Entry, ErrorKind, Tier, Version};
+use headwater::{Cache, Clock, Entry, ErrorKind, FetchOptions, Fetcher, Tier, Version};
 use std::time::Duration;
 
 type Redis = RedisCache<str, String>;
@@ -240,4 +240,29 @@ async fn values_have_the_form_that_was_asked_for() {
     old.put("c", &found("old")).await.expect("stored");
     assert_eq!(value(&json, "c").await.as_deref(), Some("old"));
     assert_eq!(value(&old, "a").await, None, "a new key is unknown to old readers: a miss");
+}
+
+/// On the way out of a chain no faster tier is told of a longer life than Redis will give it (R5).
+#[tokio::test]
+async fn what_is_answered_ends_no_later_than_in_redis() {
+    let server = Server::start();
+    let seconds = Duration::from_secs;
+    let redis = connect(config(&server.url()).time_to_live(seconds(100)).ttl_jitter(0.2)).await;
+    let clock = Clock::system();
+    let soon = clock.now() + seconds(60);
+    let chain = chain::over(redis);
+    let ends_in_time = async |key: &str, entry: Entry<String>| {
+        chain::until("a fill", || async { chain::stored(&chain, key).await.is_some() }).await;
+        let left: u64 = server.tell(&format!("PTTL headwater:{key}")).parse().expect("a number");
+        let answered = entry.remaining(clock.now()).expect("an end");
+        assert!(answered <= Duration::from_millis(left + 1), "{key}: {answered:?}, {left} ms");
+        assert!(answered >= seconds(55), "{key}: {answered:?}");
+    };
+    for key in ["a", "b", "c"] {
+        let entry = chain.fetch_entry(key, &FetchOptions::new()).await.expect("it is there");
+        ends_in_time(key, entry).await;
+    }
+    for (key, entry) in [("d", found("1")), ("e", found("1").expires_at(soon))] {
+        ends_in_time(key, chain.insert_through(key, entry).await.expect("stored")).await;
+    }
 }
