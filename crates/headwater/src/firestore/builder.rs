@@ -1,6 +1,6 @@
 use super::budget::RetryBudget;
 use super::call::Caller;
-use super::error::EMULATOR;
+use super::error::is_emulated;
 use super::key::{Collection, DocumentKey};
 use super::source::{FirestoreSource, Inner};
 use super::stats::Counters;
@@ -135,13 +135,11 @@ where
         if let Some(fault) = self.fault() {
             return Err(Error::new(ErrorKind::InvalidConfig, fault));
         }
-        let is_emulator = std::env::var_os(EMULATOR).is_some()
-            && self.db.get_options().firebase_api_url.is_none();
         let caller = Caller {
             clock: self.clock,
             timeout: self.timeout,
             retries: self.retries,
-            is_emulator,
+            is_emulator: is_emulated(self.db.get_options()),
             budget: RetryBudget::new(),
             counters: Counters::default(),
         };

@@ -1,4 +1,4 @@
-use super::error::{EMULATOR, from_connecting};
+use super::error::{from_connecting, is_emulated};
 use crate::{Error, ErrorKind, Result};
 use ::firestore::{FirestoreDb, FirestoreDbOptions};
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub async fn connect(project: impl Into<String>) -> Result<FirestoreDb> {
 /// # Ok(()) }
 /// ```
 pub async fn connect_with(options: FirestoreDbOptions) -> Result<FirestoreDb> {
-    let is_emulator = std::env::var_os(EMULATOR).is_some() && options.firebase_api_url.is_none();
+    let is_emulator = is_emulated(&options);
     match tokio::time::timeout(LIMIT, FirestoreDb::with_options(options)).await {
         Ok(made) => made.map_err(|error| from_connecting(error, is_emulator)),
         Err(_) => {

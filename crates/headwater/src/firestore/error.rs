@@ -5,12 +5,14 @@
 
 use crate::{Error, ErrorKind};
 use ::firestore::errors::FirestoreError;
-use ::firestore::gcloud_sdk;
+use ::firestore::{FirestoreDbOptions, gcloud_sdk};
 use std::error::Error as StdError;
 use tonic::{Code, Status};
 
-/// The variable that names an emulator's address.
-pub(super) const EMULATOR: &str = "FIRESTORE_EMULATOR_HOST";
+/// Whether a client with these options speaks to the emulator that the environment names.
+pub(super) fn is_emulated(options: &FirestoreDbOptions) -> bool {
+    std::env::var_os("FIRESTORE_EMULATOR_HOST").is_some() && options.firebase_api_url.is_none()
+}
 
 /// How soon a failed call may be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +104,8 @@ fn is_about_credentials(status: &Status) -> bool {
     use gcloud_sdk::error::ErrorKind::{Credentials, CredentialsBuild};
     let mut cause = status.source();
     while let Some(error) = cause {
-        let kind = error.downcast_ref::<gcloud_sdk::error::Error>().map(|error| error.kind());
+        let kind =
+            error.downcast_ref::<gcloud_sdk::error::Error>().map(gcloud_sdk::error::Error::kind);
         if matches!(kind, Some(Credentials(_) | CredentialsBuild(_))) {
             return true;
         }
@@ -118,7 +121,8 @@ pub(super) fn from_connecting(error: FirestoreError, is_emulator: bool) -> Error
             (ErrorKind::InvalidConfig, "a setting of the client makes no sense")
         }
         _ if is_emulator => (ErrorKind::Unavailable, NO_EMULATOR),
-        FirestoreError::SystemError(cause) if cause.message.contains("redential") => {
+        // The client crate keeps of what failed below it only the name and the text.
+        FirestoreError::SystemError(cause) if cause.public.code.starts_with("Credentials") => {
             (ErrorKind::Unavailable, CREDENTIALS)
         }
         _ => (

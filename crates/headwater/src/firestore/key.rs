@@ -124,7 +124,7 @@ impl Collection {
                 return Err(wrong_path(path, &format!("the part `{segment}` {fault}")));
             }
         }
-        if segments.len() % 2 == 0 {
+        if segments.len().is_multiple_of(2) {
             let fault = "it names a document: a collection's path has an odd number of parts";
             return Err(wrong_path(path, fault));
         }

@@ -255,7 +255,7 @@ on_each_emulator! {
         let longest = "k".repeat(1_500);
         let keys = [
             "", " ", "a", "A", "a ", "a:b", "a/b", "%", "%2F", ".", "..", "__x__", "{a}", "__",
-            "a\u{1}b", "a\r\nGET b", "ключ-鍵-🗝", "%7Ba%7D", "`", "\\", "*", longest.as_str(),
+            "a\u{1}b", "a\u{0}b", "\u{feff}", "\u{fffe}", "a\r\nGET b", "ключ-鍵-🗝", "%7Ba%7D", "`", "\\", "*", longest.as_str(),
         ];
         let planes = world.builder().escape_keys().build().expect("valid settings");
         for key in keys {
