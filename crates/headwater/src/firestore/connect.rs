@@ -1,6 +1,7 @@
 use super::error::{from_connecting, is_emulated};
 use crate::{Error, ErrorKind, Result};
 use ::firestore::{FirestoreDb, FirestoreDbOptions};
+use rustls::crypto::{CryptoProvider, ring};
 use std::time::Duration;
 
 /// How long connecting may take; the client crate waits three times as long.
@@ -13,6 +14,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Credentials are the environment's: `GOOGLE_APPLICATION_CREDENTIALS`, what `gcloud auth
 /// application-default login` left, or the machine's account on Google Cloud. An emulator needs none.
 /// Takes at most 10 s.
+///
+/// Signing in needs rustls to have a provider of cryptography for the process: if the program has not
+/// installed one, this installs `ring`.
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`] if the server cannot be reached, or there are no credentials;
@@ -48,6 +52,7 @@ pub async fn connect(project: impl Into<String>) -> Result<FirestoreDb> {
 /// # Ok(()) }
 /// ```
 pub async fn connect_with(options: FirestoreDbOptions) -> Result<FirestoreDb> {
+    provide_cryptography();
     let is_emulator = is_emulated(&options);
     match tokio::time::timeout(LIMIT, FirestoreDb::with_options(options)).await {
         Ok(made) => made.map_err(|error| from_connecting(error, is_emulator)),
@@ -55,5 +60,12 @@ pub async fn connect_with(options: FirestoreDbOptions) -> Result<FirestoreDb> {
             let message = format!("the server let nobody connect within {LIMIT:?}");
             Err(Error::new(ErrorKind::Timeout, message))
         }
+    }
+}
+
+fn provide_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // Another thread may be faster, which is as good.
+        let _ = ring::default_provider().install_default();
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::{Error, ErrorKind};
 use ::firestore::errors::FirestoreError;
+use ::firestore::gcloud_sdk::error::ErrorKind::{self as Foreign, Credentials, CredentialsBuild};
 use ::firestore::{FirestoreDbOptions, gcloud_sdk};
 use std::error::Error as StdError;
 use tonic::{Code, Status};
@@ -29,8 +30,9 @@ pub(super) enum Pace {
 /// internal, deadline exceeded), and three more that a read may retry: aborted and resource
 /// exhausted, and a connection that broke, for which the transport has several codes.
 pub(super) fn pace(status: &Status) -> Option<Pace> {
-    if is_about_credentials(status) {
-        return None;
+    if let Some(failure) = credentials(status) {
+        let may_pass = matches!(failure, Credentials(cause) if cause.is_transient());
+        return may_pass.then_some(Pace::Soon);
     }
     match status.code() {
         Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Aborted => {
@@ -51,7 +53,7 @@ pub(super) fn from_status(status: Status, is_emulator: bool) -> Error {
 fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
     use ErrorKind::{InvalidConfig, Timeout, Unavailable, Unexpected};
     match status.code() {
-        _ if is_about_credentials(status) => (Unavailable, CREDENTIALS),
+        _ if credentials(status).is_some() => (Unavailable, CREDENTIALS),
         Code::Cancelled if status.message() == EXPIRED => (Timeout, "no answer in time"),
         Code::Unavailable if is_of_transport(status) && is_emulator => (Unavailable, NO_EMULATOR),
         Code::Unavailable if is_of_transport(status) => {
@@ -100,18 +102,18 @@ fn is_of_transport(status: &Status) -> bool {
     status.source().is_some() || status.message() == EXPIRED
 }
 
-fn is_about_credentials(status: &Status) -> bool {
-    use gcloud_sdk::error::ErrorKind::{Credentials, CredentialsBuild};
+/// Why there were no credentials to call with, if there were none.
+fn credentials(status: &Status) -> Option<&Foreign> {
     let mut cause = status.source();
     while let Some(error) = cause {
-        let kind =
-            error.downcast_ref::<gcloud_sdk::error::Error>().map(gcloud_sdk::error::Error::kind);
-        if matches!(kind, Some(Credentials(_) | CredentialsBuild(_))) {
-            return true;
+        let boxed = || error.downcast_ref::<Box<gcloud_sdk::error::Error>>().map(|error| &**error);
+        let failure = error.downcast_ref().or_else(boxed).map(gcloud_sdk::error::Error::kind);
+        if let Some(Credentials(_) | CredentialsBuild(_)) = failure {
+            return failure;
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// Turns a failure to connect into our error.

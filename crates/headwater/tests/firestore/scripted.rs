@@ -3,11 +3,17 @@
 use crate::fake::{Fake, Step, found, missing};
 use crate::world::{Plane, Planes, plane};
 use headwater::firestore::client::FirestoreDb;
+use headwater::firestore::client::gcloud_sdk::HeaderMap;
+use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::{
+    CacheableResource, Credentials, CredentialsProvider,
+};
+use headwater::firestore::client::gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 use headwater::firestore::{FirestoreBuilder, FirestoreSource};
 use headwater::testkit::ManualClock;
 use headwater::{Clock, Error, ErrorKind, Fetcher, Moment, Sleep, TimeSource};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tonic::codegen::http::Extensions;
 use tonic::{Code, Status};
 
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -107,6 +113,40 @@ async fn what_cannot_pass_is_an_error_at_once_that_says_what_to_do() {
         let cause = std::error::Error::source(&error).expect("what the server said").to_string();
         assert!(cause.contains("as the script says"), "{cause}");
         assert_eq!((fake.calls.count(), planes.stats().failures), (1, 1), "{code}");
+    }
+}
+
+/// Credentials that cannot be had, for now or for good.
+#[derive(Debug)]
+struct Lost {
+    for_now: bool,
+}
+
+impl CredentialsProvider for Lost {
+    async fn headers(
+        &self,
+        _: Extensions,
+    ) -> Result<CacheableResource<HeaderMap>, CredentialsError> {
+        Err(CredentialsError::from_msg(self.for_now, "the token endpoint says no"))
+    }
+
+    async fn universe_domain(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_had_are_called_that() {
+    for (for_now, retries) in [(true, 4), (false, 0)] {
+        let (fake, db) = Fake::start(|_, names| all_found(names)).await;
+        let options = db.get_options().clone();
+        let lost = Credentials::from(Lost { for_now });
+        let db = FirestoreDb::with_options_auth(options, lost).await.expect("a connection");
+        let planes = source(db, &Hasty::default());
+        let error = planes.fetch("a").await.expect_err("nobody lets us in");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("GOOGLE_APPLICATION_CREDENTIALS"), "{error}");
+        assert_eq!((planes.stats().retries, fake.calls.count()), (retries, 0));
     }
 }
 

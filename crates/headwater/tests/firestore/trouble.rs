@@ -124,20 +124,21 @@ async fn a_peer_that_is_no_firestore_is_called_that() {
 async fn connecting_to_nobody_is_an_error_that_says_so() {
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let options = FirestoreDbOptions::new(project()).with_firebase_api_url(nobody);
-    let error = guarded(connect_with(options)).await.err().expect("nobody there");
+    let error = guarded(connect_with(options)).await.expect_err("nobody there");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("check the network and the address"), "{error}");
     let options = FirestoreDbOptions::new(project()).with_firebase_api_url("nonsense".to_owned());
-    let error = guarded(connect_with(options)).await.err().expect("no address");
+    let error = guarded(connect_with(options)).await.expect_err("no address");
     assert!(matches!(error.kind(), ErrorKind::InvalidConfig | ErrorKind::Unavailable), "{error}");
 }
 
-/// Runs one of the tests here in a process of its own, with an emulator's address in its
-/// environment, and returns what it printed.
-fn with_emulator(host: &str, test: &str) -> String {
+/// Runs one of the tests here in a process of its own, with a variable in its environment, and
+/// returns what it printed.
+fn alone(test: &str, variable: &str, value: &str) -> String {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", &format!("trouble::{test}"), "--nocapture"])
-        .env("FIRESTORE_EMULATOR_HOST", host)
+        .env_remove("FIRESTORE_EMULATOR_HOST")
+        .env(variable, value)
         .env(CHILD, "yes")
         .output()
         .expect("it runs");
@@ -158,18 +159,31 @@ async fn the_environment_names_the_emulator() {
         return;
     }
     let emulator = Emulator::start(Make::Hidane);
-    assert!(
-        with_emulator(&emulator.host(), "the_environment_names_the_emulator").contains("answered")
-    );
+    let test = "the_environment_names_the_emulator";
+    assert!(alone(test, "FIRESTORE_EMULATOR_HOST", &emulator.host()).contains("answered"));
 }
 
 #[tokio::test]
 async fn an_emulator_that_does_not_run_is_named() {
     if std::env::var_os(CHILD).is_some() {
-        println!("{}", guarded(connect(project())).await.err().expect("nobody there"));
+        println!("{}", guarded(connect(project())).await.expect_err("nobody there"));
         return;
     }
     let nobody = format!("127.0.0.1:{}", free_port());
-    let text = with_emulator(&nobody, "an_emulator_that_does_not_run_is_named");
+    let test = "an_emulator_that_does_not_run_is_named";
+    let text = alone(test, "FIRESTORE_EMULATOR_HOST", &nobody);
     assert!(text.contains("unavailable: nothing answers where FIRESTORE_EMULATOR_HOST"), "{text}");
+}
+
+#[tokio::test]
+async fn connecting_without_credentials_says_how_to_get_some() {
+    if std::env::var_os(CHILD).is_some() {
+        let somebody = format!("http://{}", listener(|_| ()));
+        let options = FirestoreDbOptions::new(project()).with_firebase_api_url(somebody);
+        println!("{}", guarded(connect_with(options)).await.expect_err("no credentials"));
+        return;
+    }
+    let test = "connecting_without_credentials_says_how_to_get_some";
+    let text = alone(test, "GOOGLE_APPLICATION_CREDENTIALS", "/there/is/no/such/file");
+    assert!(text.contains("unavailable: the credentials are missing"), "{text}");
 }
