@@ -34,7 +34,8 @@ async fn three() -> Three {
     let world = World::on(Make::Hidane).await;
     let namespace = world.db.get_options().google_project_id.clone();
     let config = RedisConfig::new(&REDIS.url()).expect("a URL").namespace(namespace);
-    let redis: Redis = config.connect().await.expect("Redis is there");
+    // News of one's own writes would empty memory at moments of their own.
+    let redis: Redis = config.coherence(false).connect().await.expect("Redis is there");
     let memory = LruCache::new(100).expect("a capacity");
     let planes = world.planes();
     let chain =

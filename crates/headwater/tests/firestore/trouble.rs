@@ -95,9 +95,10 @@ fn listener(serve: fn(&mut TcpStream)) -> String {
     host
 }
 
-async fn error_from(host: &str) -> Error {
+async fn error_from(host: &str, limit: Duration) -> Error {
     let db = client(host, &project(), "(default)").await;
-    let planes = FirestoreSource::<str, u8>::builder(db, "planes").timeout(SHORT).build();
+    let planes =
+        FirestoreSource::<str, u8>::builder(db, "planes").timeout(limit).retries(0).build();
     let error = guarded(planes.expect("valid settings").fetch("a")).await.expect_err("no answer");
     assert!(!error.is_not_found());
     error
@@ -105,7 +106,7 @@ async fn error_from(host: &str) -> Error {
 
 #[tokio::test]
 async fn a_peer_that_never_answers_costs_a_timeout() {
-    assert_eq!(error_from(&listener(|_| ())).await.kind(), ErrorKind::Timeout);
+    assert_eq!(error_from(&listener(|_| ()), SHORT).await.kind(), ErrorKind::Timeout);
 }
 
 #[tokio::test]
@@ -115,7 +116,7 @@ async fn a_peer_that_is_no_firestore_is_called_that() {
         let _ = stream.read(&mut request);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     };
-    let error = error_from(&listener(http)).await;
+    let error = error_from(&listener(http), GUARD).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("no Firestore"), "{error}");
 }
