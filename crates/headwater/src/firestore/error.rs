@@ -134,3 +134,36 @@ pub(super) fn from_connecting(error: FirestoreError, is_emulator: bool) -> Error
     };
     Error::new(kind, message).with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn local(code: Code) -> Status {
+        let mut status = Status::new(code, "transport error");
+        status.set_source(Arc::new(std::io::Error::other("connection reset")));
+        status
+    }
+
+    #[test]
+    fn what_the_transport_says_is_told_from_what_the_server_says() {
+        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled] {
+            assert_eq!(pace(&local(code)), Some(Pace::Soon), "{code}");
+            assert_eq!(from_status(local(code), false).kind(), ErrorKind::Unavailable, "{code}");
+        }
+        for code in [Code::Unknown, Code::Cancelled] {
+            let status = Status::new(code, "the server's own");
+            assert_eq!(pace(&status), None, "{code}");
+            assert_eq!(from_status(status, false).kind(), ErrorKind::Unexpected, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_emulator_that_does_not_run_is_called_that() {
+        let text = from_status(local(Code::Unavailable), true).to_string();
+        assert!(text.contains("start the emulator"), "{text}");
+        let text = from_status(Status::unavailable("overloaded"), true).to_string();
+        assert!(!text.contains("start the emulator"), "{text}");
+    }
+}

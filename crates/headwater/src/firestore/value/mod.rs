@@ -3,14 +3,19 @@
 //! The client crate has a mapping of its own, which reads a negative integer into a `u64` as a huge
 //! one, knows no enum variants with fields, and does not name the field that is wrong.
 
+mod name;
+mod variant;
+
+use self::name::Name;
+use self::variant::Variant;
 use ::firestore::gcloud_sdk::google::firestore::v1::value::ValueType;
-use ::firestore::gcloud_sdk::google::firestore::v1::{Document, Value};
+use ::firestore::gcloud_sdk::google::firestore::v1::{Document, MapValue, Value};
 use ::firestore::gcloud_sdk::prost_types::Timestamp;
 use ::firestore::timestamp_utils::from_timestamp;
-use serde::de::value::{MapDeserializer, SeqDeserializer, StringDeserializer};
+use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer,
-    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected,
+    Visitor,
 };
 use serde::forward_to_deserialize_any;
 use std::collections::{HashMap, hash_map};
@@ -120,8 +125,7 @@ impl<'de> Deserializer<'de> for Root {
 }
 
 fn map(fields: HashMap<String, Value>) -> Value {
-    let map = ::firestore::gcloud_sdk::google::firestore::v1::MapValue { fields };
-    Value { value_type: Some(ValueType::MapValue(map)) }
+    Value { value_type: Some(ValueType::MapValue(MapValue { fields })) }
 }
 
 /// The fields of a map, or of a document.
@@ -158,69 +162,6 @@ impl<'de> MapAccess<'de> for Fields {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.rest.len())
-    }
-}
-
-/// The name of a field as a key: numbers and `bool` are read from their text, as keys of maps are
-/// text in Firestore.
-struct Name(String);
-
-macro_rules! parsed {
-    ($($method:ident $visit:ident $type:ty,)*) => { $(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            match self.0.parse::<$type>() {
-                Ok(value) => visitor.$visit(value),
-                Err(_) => visitor.visit_string(self.0),
-            }
-        }
-    )* };
-}
-
-impl<'de> Deserializer<'de> for Name {
-    type Error = Misfit;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_string(self.0)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        StringDeserializer::new(self.0).deserialize_enum(name, variants, visitor)
-    }
-
-    parsed! {
-        deserialize_i8 visit_i8 i8,
-        deserialize_i16 visit_i16 i16,
-        deserialize_i32 visit_i32 i32,
-        deserialize_i64 visit_i64 i64,
-        deserialize_i128 visit_i128 i128,
-        deserialize_u8 visit_u8 u8,
-        deserialize_u16 visit_u16 u16,
-        deserialize_u32 visit_u32 u32,
-        deserialize_u64 visit_u64 u64,
-        deserialize_u128 visit_u128 u128,
-        deserialize_bool visit_bool bool,
-    }
-
-    forward_to_deserialize_any! {
-        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
-        identifier ignored_any
     }
 }
 
@@ -392,58 +333,95 @@ impl<'de> SeqAccess<'de> for List {
     }
 }
 
-/// A variant of an enum.
-struct Variant {
-    name: String,
-    held: Option<Value>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
 
-impl<'de> EnumAccess<'de> for Variant {
-    type Error = Misfit;
-    type Variant = Held;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Held), Misfit> {
-        let name: StringDeserializer<Misfit> = self.name.clone().into_deserializer();
-        Ok((seed.deserialize(name)?, Held { name: self.name, value: self.held }))
+    fn field<T: DeserializeOwned>(value: ValueType) -> Result<T, String> {
+        #[derive(Deserialize)]
+        struct Held<T> {
+            held: T,
+        }
+        let held = Value { value_type: Some(value) };
+        let fields = HashMap::from([("held".to_owned(), held)]);
+        let document = Document { name: "d".to_owned(), fields, ..Document::default() };
+        let read = from_document::<Held<T>>(document);
+        read.map(|held| held.held).map_err(|misfit| misfit.to_string())
     }
-}
 
-/// What a variant holds.
-struct Held {
-    name: String,
-    value: Option<Value>,
-}
-
-impl Held {
-    fn field<T>(self, read: impl FnOnce(Field) -> Result<T, Misfit>) -> Result<T, Misfit> {
-        let value = self.value.ok_or_else(|| Misfit::custom("the variant holds nothing"));
-        value.and_then(|value| read(Field(value))).map_err(|misfit| misfit.within(self.name))
+    #[test]
+    fn numbers_are_exact_or_refused() {
+        use ValueType::{DoubleValue, IntegerValue};
+        assert_eq!(field(IntegerValue(i64::MAX)), Ok(i64::MAX as u64));
+        assert_eq!(field(IntegerValue(-5)), Ok(-5.0));
+        assert_eq!(field(DoubleValue(3.0)), Ok(3_u8));
+        assert_eq!(field(DoubleValue(-0.5)), Ok(-0.5));
+        assert!(field::<u64>(IntegerValue(-1)).is_err());
+        assert!(field::<u8>(IntegerValue(256)).is_err());
+        assert!(field::<i64>(DoubleValue(0.5)).is_err());
+        assert!(field::<i64>(DoubleValue(1e300)).is_err());
+        assert!(field::<i64>(DoubleValue(f64::NAN)).is_err());
+        assert!(field::<f64>(IntegerValue((1 << 53) + 1)).is_err());
+        assert_eq!(field::<f64>(DoubleValue(f64::INFINITY)), Ok(f64::INFINITY));
     }
-}
 
-impl<'de> VariantAccess<'de> for Held {
-    type Error = Misfit;
-
-    fn unit_variant(self) -> Result<(), Misfit> {
-        match self.value {
-            None | Some(Value { value_type: None | Some(ValueType::NullValue(_)) }) => Ok(()),
-            Some(_) => Err(Misfit::custom("the variant holds a value").within(self.name)),
+    #[test]
+    fn variants_hold_what_they_are_declared_to() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum State {
+            Parked,
+            Towed(u8),
+            At(u8, u8),
+        }
+        let held = |name: &str, value: ValueType| {
+            let value = Value { value_type: Some(value) };
+            ValueType::MapValue(MapValue { fields: [(name.to_owned(), value)].into() })
+        };
+        let name = |name: &str| ValueType::StringValue(name.to_owned());
+        assert_eq!(field(name("Parked")), Ok(State::Parked));
+        assert_eq!(field(held("Parked", ValueType::NullValue(0))), Ok(State::Parked));
+        assert_eq!(field(held("Towed", ValueType::IntegerValue(7))), Ok(State::Towed(7)));
+        let pair = ValueType::BytesValue(vec![1, 2]);
+        assert_eq!(field(held("At", pair)), Ok(State::At(1, 2)));
+        for (value, part) in [
+            (name("Towed"), "field `held.Towed`: the variant holds nothing"),
+            (held("Parked", ValueType::IntegerValue(1)), "field `held.Parked`: the variant holds"),
+            (name("Lost"), "field `held`: unknown variant `Lost`"),
+            (ValueType::IntegerValue(1), "expected the name of a variant"),
+            (ValueType::MapValue(MapValue::default()), "expected the name of a variant"),
+        ] {
+            let text = field::<State>(value).expect_err("no state");
+            assert!(text.contains(part), "{text}");
         }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
-        self.field(|field| seed.deserialize(field))
+    #[test]
+    fn what_stands_beside_the_fields_is_told_to_those_who_ask() {
+        #[derive(Deserialize)]
+        struct Asking {
+            #[serde(rename = "_firestore_full_id")]
+            name: String,
+            #[serde(rename = "_firestore_updated")]
+            updated: String,
+        }
+        let document = Document {
+            name: "projects/p/databases/d/documents/c/1".to_owned(),
+            update_time: Some(Timestamp { seconds: 1, nanos: 500_000_000 }),
+            ..Document::default()
+        };
+        let asking: Asking = from_document(document.clone()).expect("it is there");
+        assert!(asking.name.ends_with("/c/1"));
+        assert_eq!(asking.updated, "1970-01-01T00:00:01.5Z");
+        let fields: HashMap<String, String> = from_document(document).expect("a map");
+        assert!(fields.is_empty(), "a map has the document's fields and no others");
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.field(|field| field.deserialize_seq(visitor))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        self.field(|field| field.deserialize_any(visitor))
+    #[test]
+    fn times_before_1970_are_read_but_not_as_system_time_and_odd_ones_are_refused() {
+        let time = |seconds, nanos| ValueType::TimestampValue(Timestamp { seconds, nanos });
+        assert_eq!(field(time(-1, 0)), Ok("1969-12-31T23:59:59Z".to_owned()));
+        assert!(field::<std::time::SystemTime>(time(-1, 0)).is_err());
+        assert!(field::<String>(time(i64::MAX, 0)).is_err());
     }
 }
