@@ -75,6 +75,7 @@
 //! None is on by default, and what is off is not compiled.
 //! - `redis`: `RedisCache`, a tier that processes share, on one server; values as JSON.
 //!   `redis-cluster`, `redis-sentinel` and `redis-tls` add what they say.
+//! - `firestore`: `FirestoreSource`, documents of a Firestore collection as the source of truth.
 //! - `messagepack`, `postcard`, `compression`, `encryption`: other ways to turn values into bytes.
 //! - `testkit`: conformance suites and the parts to build tests of your own.
 //!
@@ -94,6 +95,8 @@ pub mod codec;
 mod entry;
 mod error;
 mod fetcher;
+#[cfg(feature = "firestore")]
+pub mod firestore;
 mod flight;
 mod key;
 mod memory;
@@ -128,6 +131,6 @@ pub use tier::{
 };
 
 /// Runs the examples of the repository's front page.
-#[cfg(all(doctest, feature = "redis"))]
+#[cfg(all(doctest, feature = "firestore", feature = "redis"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -8,7 +8,8 @@ use std::sync::Weak;
 ///   any tier; a load in flight meanwhile never writes its old value anywhere (R4). Callers that
 ///   were already waiting for that load still get its outcome.
 /// - `insert` puts a value into every tier. It is for whoever has just written the source: a load
-///   in flight meanwhile does not overwrite it.
+///   in flight meanwhile does not overwrite it. A tier that holds a newer version does not take it,
+///   nor do those in front of that tier.
 /// - When a tier cannot be reached, the faster ones are changed all the same, and the error names
 ///   the tier that was not.
 /// - Dropping one of these futures before it ended leaves each tier either changed or not yet; no
@@ -42,8 +43,8 @@ pub trait Cache: Fetcher {
         entry: impl Into<Entry<Self::Value>> + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// As [`insert`](Self::insert), and hands back the entry with the life that it got here: what a
-    /// cache in front of this one keeps of it.
+    /// As [`insert`](Self::insert), and hands back the entry with the life that it got here, or the
+    /// one of a newer version that is here: what a cache in front of this one keeps of it.
     fn insert_through(
         &self,
         key: &Self::Key,

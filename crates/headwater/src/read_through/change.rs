@@ -78,7 +78,8 @@ where
         }
     }
 
-    /// Puts an entry into every tier, the slowest first; the entry with the life that it got there.
+    /// Puts an entry into every tier, the slowest first; the entry with the life that it got there,
+    /// or the newer one that is there instead.
     pub(super) async fn insert(
         self: &Arc<Self>,
         key: &T::Key,
@@ -89,10 +90,17 @@ where
             Some(_) => entry,
             None => entry.loaded_at(self.settings.clock.now()),
         };
-        self.supersede(&[key]);
+        let held = self.tier.resident().filter(|_| entry.version().is_some());
+        let newer = newer(&entry, held.and_then(|tier| tier.get(key)));
+        if newer.is_none() {
+            self.supersede(&[key]);
+        }
         let turn = self.turn(&[key]).await?;
         let below = self.next.insert_through(key, entry.clone()).await;
         let mut entry = below.as_ref().map_or(entry, Clone::clone);
+        if let Some(newer) = newer {
+            return below.map(|_| newer);
+        }
         if let Some(resident) = self.tier.resident() {
             let prepared = resident.prepare(key, entry.clone());
             entry.shorten(prepared.entry.expiry());
@@ -106,14 +114,17 @@ where
         // of the key must still wait for it, and whoever is in front must not keep the old entry.
         let (inner, own_key) = (Arc::clone(self), key.to_owned());
         let write = async move {
-            let own = inner.put_alone(&own_key, &kept).await;
+            let newer = match inner.put_alone(&own_key, &kept).await {
+                Ok(()) => Ok(inner.newer_than(&kept, &own_key).await),
+                Err(error) => Err(error),
+            };
             drop(turn);
-            own
+            newer
         };
         let lost =
             |error| Error::new(ErrorKind::Unavailable, "the runtime shut down").with_source(error);
-        spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
-        below.map(|_| entry)
+        let newer = spawn(write)?.await.unwrap_or_else(|error| Err(lost(error)))?;
+        below.map(|_| newer.unwrap_or(entry))
     }
 
     async fn put_alone(&self, key: &Owned<T>, entry: &Entry<T::Value>) -> Result<()> {
@@ -122,6 +133,14 @@ where
         self.supersede(&[key]);
         self.each_above(|above| above.forget(&[key]));
         own
+    }
+
+    /// The entry of a newer version than the one that a tier that waits was just told to store: only
+    /// the tier itself can compare as it writes, so it is asked once more.
+    async fn newer_than(&self, entry: &Entry<T::Value>, key: &Owned<T>) -> Option<Entry<T::Value>> {
+        entry.version()?;
+        let held = self.tier.get(std::borrow::Borrow::borrow(key)).await;
+        newer(entry, held.map_err(|error| self.named(error)).ok()?)
     }
 
     pub(super) async fn clear(self: &Arc<Self>) -> Result<()> {
@@ -175,6 +194,11 @@ where
         self.counters.errors.add(1);
         error.with_tier(self.tier.name().to_owned())
     }
+}
+
+/// What a tier holds, if that is of a newer version than `entry`.
+fn newer<V>(entry: &Entry<V>, held: Option<Entry<V>>) -> Option<Entry<V>> {
+    held.filter(|held| entry.is_older_than(held))
 }
 
 /// What others change below is forgotten here, then in front of here: a load further up may have

@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use headwater::testkit::{ManualClock, RemoteTier};
 use headwater::{
     Cache, Entry, Error, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, Tier,
+    Version,
 };
 use std::pin::pin;
 use std::time::Duration;
@@ -348,4 +349,25 @@ async fn an_insert_that_was_dropped_on_its_way_leaves_no_older_entry_in_front() 
     settle().await;
     assert_eq!(in_remote(&world, "a").await.as_deref(), Some("2"));
     assert_eq!(world.chain.fetch("a").await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn an_insert_of_an_older_version_replaces_nothing() {
+    let entry = |number, version| Entry::found(text(number)).with_version(Version::new(version));
+    let world = World::new();
+    world.chain.insert("a", entry(5, 5)).await.unwrap();
+    world.chain.insert("a", entry(3, 3)).await.unwrap();
+    assert_eq!(in_remote(&world, "a").await.as_deref(), Some("5"));
+    assert_eq!(world.chain.fetch("a").await.unwrap(), "5");
+    // Memory that has nothing takes over what the slower tier has.
+    world.lru.remove("a").await.unwrap();
+    world.chain.insert("a", entry(3, 3)).await.unwrap();
+    assert_eq!(in_memory(&world, "a").await.as_deref(), Some("5"));
+    // Also if the slower tier has lost it, and takes the older one.
+    world.remote.inner().remove("a").await.unwrap();
+    world.chain.insert("a", entry(4, 4)).await.unwrap();
+    assert_eq!(in_memory(&world, "a").await, None);
+    world.chain.insert("a", entry(6, 6)).await.unwrap();
+    assert_eq!(in_memory(&world, "a").await.as_deref(), Some("6"));
+    assert_eq!(in_remote(&world, "a").await.as_deref(), Some("6"));
 }

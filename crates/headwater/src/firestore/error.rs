@@ -1,0 +1,169 @@
+//! The one place where errors of the client crate become ours.
+//!
+//! What the server says may name documents: it is kept as the source of an error and is never part
+//! of the message.
+
+use crate::{Error, ErrorKind};
+use ::firestore::errors::FirestoreError;
+use ::firestore::gcloud_sdk::error::ErrorKind::{self as Foreign, Credentials, CredentialsBuild};
+use ::firestore::{FirestoreDbOptions, gcloud_sdk};
+use std::error::Error as StdError;
+use tonic::{Code, Status};
+
+/// Whether a client with these options speaks to the emulator that the environment names.
+pub(super) fn is_emulated(options: &FirestoreDbOptions) -> bool {
+    std::env::var_os("FIRESTORE_EMULATOR_HOST").is_some() && options.firebase_api_url.is_none()
+}
+
+/// How soon a failed call may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// After a fraction of a second.
+    Soon,
+    /// After seconds: the server has too much to do.
+    Late,
+}
+
+/// Whether a call that only reads may be made again after `status`; `None` if that cannot help.
+///
+/// The codes are those that Google's own clients retry for `BatchGetDocuments` (unavailable,
+/// internal, deadline exceeded), and three more that a read may retry: aborted and resource
+/// exhausted, and a connection that broke, for which the transport has several codes.
+pub(super) fn pace(status: &Status) -> Option<Pace> {
+    if let Some(failure) = credentials(status) {
+        let may_pass = matches!(failure, Credentials(cause) if cause.is_transient());
+        return may_pass.then_some(Pace::Soon);
+    }
+    match status.code() {
+        Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Aborted => {
+            Some(Pace::Soon)
+        }
+        Code::Unknown | Code::Cancelled => is_of_transport(status).then_some(Pace::Soon),
+        Code::ResourceExhausted => Some(Pace::Late),
+        _ => None,
+    }
+}
+
+/// Turns the outcome of a call into our error. The message says what to do.
+pub(super) fn from_status(status: Status, is_emulator: bool) -> Error {
+    let (kind, message) = meaning(&status, is_emulator);
+    Error::new(kind, message).with_source(status)
+}
+
+fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
+    use ErrorKind::{InvalidConfig, Timeout, Unavailable, Unexpected};
+    match status.code() {
+        _ if credentials(status).is_some() => (Unavailable, CREDENTIALS),
+        Code::Cancelled if status.message() == EXPIRED => (Timeout, "no answer in time"),
+        Code::Unavailable if is_of_transport(status) && is_emulator => (Unavailable, NO_EMULATOR),
+        Code::Unavailable if is_of_transport(status) => {
+            (Unavailable, "the server cannot be reached: check the network and the address")
+        }
+        Code::Unavailable | Code::Aborted => (Unavailable, "the server cannot serve this just now"),
+        Code::Internal | Code::Unknown | Code::Cancelled if is_of_transport(status) => {
+            (Unavailable, "the connection broke, or what answers there is no Firestore")
+        }
+        Code::DeadlineExceeded => (Timeout, "the server did not finish in time"),
+        Code::ResourceExhausted => {
+            (Unavailable, "over a quota or a rate limit: ask for less at once, or raise the quota")
+        }
+        Code::PermissionDenied => (
+            Unavailable,
+            "permission denied: give the account a role that reads documents (such as \
+             roles/datastore.viewer), and switch the API on in the project",
+        ),
+        Code::Unauthenticated => (Unavailable, CREDENTIALS),
+        Code::NotFound => {
+            (InvalidConfig, "there is no such project or database: create it, or name another")
+        }
+        Code::FailedPrecondition => (
+            InvalidConfig,
+            "the database refuses such reads: is it a Firestore database in native mode?",
+        ),
+        Code::InvalidArgument | Code::OutOfRange => {
+            (InvalidConfig, "the server takes a document's name or a field's path for malformed")
+        }
+        Code::Unimplemented => (InvalidConfig, "what answers there is no Firestore"),
+        _ => (Unexpected, "the server failed"),
+    }
+}
+
+/// What tonic says when a time limit of its own is over, under the code "cancelled".
+const EXPIRED: &str = "Timeout expired";
+
+const CREDENTIALS: &str = "the credentials are missing, expired or refused: set \
+    GOOGLE_APPLICATION_CREDENTIALS or log in (gcloud auth application-default login)";
+
+const NO_EMULATOR: &str = "nothing answers where FIRESTORE_EMULATOR_HOST points: start the emulator, or unset the variable";
+
+/// Whether the failure was made on this side of the wire. A status that the server sent has no
+/// source.
+fn is_of_transport(status: &Status) -> bool {
+    status.source().is_some() || status.message() == EXPIRED
+}
+
+/// Why there were no credentials to call with, if there were none.
+fn credentials(status: &Status) -> Option<&Foreign> {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let boxed = || error.downcast_ref::<Box<gcloud_sdk::error::Error>>().map(|error| &**error);
+        let failure = error.downcast_ref().or_else(boxed).map(gcloud_sdk::error::Error::kind);
+        if let Some(Credentials(_) | CredentialsBuild(_)) = failure {
+            return failure;
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Turns a failure to connect into our error.
+pub(super) fn from_connecting(error: FirestoreError, is_emulator: bool) -> Error {
+    let (kind, message) = match &error {
+        FirestoreError::InvalidParametersError(_) => {
+            (ErrorKind::InvalidConfig, "a setting of the client makes no sense")
+        }
+        _ if is_emulator => (ErrorKind::Unavailable, NO_EMULATOR),
+        // The client crate keeps of what failed below it only the name and the text.
+        FirestoreError::SystemError(cause) if cause.public.code.starts_with("Credentials") => {
+            (ErrorKind::Unavailable, CREDENTIALS)
+        }
+        _ => (
+            ErrorKind::Unavailable,
+            "the server cannot be reached: check the network and the address",
+        ),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn local(code: Code) -> Status {
+        let mut status = Status::new(code, "transport error");
+        status.set_source(Arc::new(std::io::Error::other("connection reset")));
+        status
+    }
+
+    #[test]
+    fn what_the_transport_says_is_told_from_what_the_server_says() {
+        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled] {
+            assert_eq!(pace(&local(code)), Some(Pace::Soon), "{code}");
+            assert_eq!(from_status(local(code), false).kind(), ErrorKind::Unavailable, "{code}");
+        }
+        for code in [Code::Unknown, Code::Cancelled] {
+            let status = Status::new(code, "the server's own");
+            assert_eq!(pace(&status), None, "{code}");
+            assert_eq!(from_status(status, false).kind(), ErrorKind::Unexpected, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_emulator_that_does_not_run_is_called_that() {
+        let text = from_status(local(Code::Unavailable), true).to_string();
+        assert!(text.contains("start the emulator"), "{text}");
+        let text = from_status(Status::unavailable("overloaded"), true).to_string();
+        assert!(!text.contains("start the emulator"), "{text}");
+    }
+}

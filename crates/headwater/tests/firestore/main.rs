@@ -1,0 +1,21 @@
+//! The Firestore source: against emulators that the tests start themselves, and against a scripted
+//! server for what emulators never do.
+//!
+//! `./scripts/test` builds the emulator `hidane`. Tests of its twins on Google's own emulator are
+//! ignored, unless that is on the machine and the script says so.
+
+#![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
+
+#[cfg(feature = "redis")]
+mod chain;
+mod conformance;
+mod documents;
+mod emulator;
+mod fake;
+mod scripted;
+#[cfg(feature = "redis")]
+#[path = "../redis/server.rs"]
+#[allow(dead_code, reason = "the tests of Redis use more of it")]
+mod server;
+mod trouble;
+mod world;
