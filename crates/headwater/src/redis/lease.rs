@@ -199,8 +199,20 @@ where
             }
             let writes = valid.iter().map(|(_, key, entry, terms)| (*key, *entry, *terms));
             let written = self.write_on_terms(writes).await;
-            valid.iter().zip(written).for_each(|((at, ..), outcome)| outcomes[*at] = outcome);
-            let _ = self.releaser().release(&void).await;
+            let mut unspent = Vec::new();
+            for ((at, key, _, terms), outcome) in valid.into_iter().zip(written) {
+                if let (Err(_), Ok(name), Terms::Under(lease)) =
+                    (&outcome, self.entry_name(key), terms)
+                {
+                    unspent.push((name, lease));
+                }
+                outcomes[at] = outcome;
+            }
+            let releaser = self.releaser();
+            releaser.give_back_behind(unspent);
+            if releaser.release(&void).await.is_err() {
+                releaser.give_back_behind(void);
+            }
             outcomes
         }
         .boxed()
@@ -214,7 +226,12 @@ where
                 Some((name, lease.token()))
             });
             let names: Vec<_> = names.collect();
-            self.releaser().release(&names).await.map_err(|error| self.named(error))
+            let releaser = self.releaser();
+            let released = releaser.release(&names).await;
+            if released.is_err() {
+                releaser.give_back_behind(names);
+            }
+            released.map_err(|error| self.named(error))
         }
         .boxed()
     }
@@ -268,15 +285,19 @@ where
             Ok(replies) => replies,
             Err(error) => return names.iter().map(|_| Err(error.clone())).collect(),
         };
-        let leases = std::mem::take(&mut asked.leases);
         let mut said = Vec::with_capacity(names.len());
-        for (reply, (name, token)) in replies.into_iter().zip(leases) {
+        let mut told = Vec::with_capacity(names.len());
+        for (reply, (name, token)) in replies.into_iter().zip(&asked.leases) {
             let answer = match reply {
-                Ok(reply) => self.leased(&name, token, sent, reply).await,
+                Ok(reply) => self.leased(name, *token, sent, reply).await,
                 Err(error) => Err(error),
             };
+            told.push(answer.is_ok());
             said.push(answer);
         }
+        // Of a cluster one node may have failed, and taken leases all the same.
+        let mut told = told.into_iter();
+        asked.leases.retain(|_| told.next() == Some(false));
         said
     }
 
@@ -358,8 +379,8 @@ struct Releaser {
 }
 
 impl Releaser {
-    /// Gives leases back of which nobody knows whether they were taken: a server that hung may take
-    /// them when it goes on. For as long as they could last.
+    /// Gives leases back of which nobody knows whether they were taken, or are still held: a server
+    /// that hung may take them when it goes on. For as long as they could last.
     async fn give_back(&self, leases: &[(Vec<u8>, u128)]) {
         let began = Instant::now();
         while self.release(leases).await.is_err_and(|error| error.kind() != ErrorKind::Closed)
@@ -375,9 +396,20 @@ impl Releaser {
             let steps =
                 chunk.iter().map(|(name, lease)| releasing(&self.layout, &self.hub, name, *lease));
             let steps = steps.collect();
-            script::take(&self.link, &names, steps, self.within, Again::Once).await?;
+            let taken = script::take(&self.link, &names, steps, self.within, Again::Once).await?;
+            taken.into_iter().try_for_each(|reply| reply.map(drop))?;
         }
         Ok(())
+    }
+
+    /// As [`give_back`](Self::give_back), by a task of its own.
+    fn give_back_behind(&self, leases: Vec<(Vec<u8>, u128)>) {
+        if leases.is_empty() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let releaser = self.clone();
+        runtime.spawn(async move { releaser.give_back(&leases).await });
     }
 }
 
@@ -390,12 +422,6 @@ struct Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if self.leases.is_empty() {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let leases = std::mem::take(&mut self.leases);
-        let releaser = self.releaser.clone();
-        runtime.spawn(async move { releaser.give_back(&leases).await });
+        self.releaser.give_back_behind(std::mem::take(&mut self.leases));
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
 mod chain;
+mod cluster;
 mod conformance;
 mod entries;
 mod go;

@@ -214,13 +214,15 @@ impl Drop for Server {
     }
 }
 
+/// What makes a server a cluster's node.
+const CLUSTER: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
 /// Three masters that share the slots.
 pub(crate) struct Cluster(Vec<Server>);
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let servers: Vec<Server> = (0..3).map(|_| Server::with(&arguments)).collect();
+        let servers: Vec<Server> = (0..3).map(|_| Server::with(&CLUSTER)).collect();
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
         let created = Command::new("redis-cli")
             .args(["--cluster", "create"])
@@ -244,6 +246,32 @@ impl Cluster {
 
     pub(crate) fn node(&mut self, at: usize) -> &mut Server {
         &mut self.0[at]
+    }
+
+    /// Moves so many slots from one node to another, with the keys in them.
+    pub(crate) fn move_slots(&self, from: usize, to: usize, slots: usize) {
+        let id = |at: usize| self.0[at].tell("CLUSTER MYID");
+        let moved = Command::new("redis-cli")
+            .args(["--cluster", "reshard", &format!("127.0.0.1:{}", self.0[from].port)])
+            .args(["--cluster-from", &id(from), "--cluster-to", &id(to)])
+            .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
+            .output()
+            .expect("redis-cli runs");
+        assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stdout));
+    }
+
+    /// Adds a node that follows another one.
+    pub(crate) fn add_replica_of(&mut self, master: usize) {
+        let replica = Server::with(&CLUSTER);
+        let id = self.0[master].tell("CLUSTER MYID");
+        self.0[master].tell(&format!("CLUSTER MEET 127.0.0.1 {}", replica.port));
+        // Refused until it has heard of its master; once accepted, each further one begins anew.
+        until("the acquaintance", || replica.tell(&format!("CLUSTER REPLICATE {id}")) == "OK");
+        until("the replica", || replica.tell("INFO replication").contains("master_link_status:up"));
+        for server in &self.0 {
+            until("news of the replica", || server.tell("CLUSTER NODES").contains("slave"));
+        }
+        self.0.push(replica);
     }
 }
 

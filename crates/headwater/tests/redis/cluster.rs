@@ -1,0 +1,118 @@
+//! A cluster whose slots and masters change while it is used.
+
+use crate::chain::{GUARD, until};
+use crate::processes::{Origin, Process, redis, until_coherent, until_value};
+use crate::server::Cluster;
+use headwater::redis::{BreakerState, RedisConfig};
+use headwater::{Cache, Fetcher, Headwater, LruCache};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use tokio::time::timeout;
+
+const KEYS: usize = 200;
+
+/// Two processes on one cluster, which never stop reading, writing and invalidating.
+struct Load {
+    origin: Origin,
+    one: Process,
+    other: Process,
+    is_over: AtomicBool,
+}
+
+fn key(number: usize) -> String {
+    format!("key {number}")
+}
+
+impl Load {
+    async fn on(cluster: &Cluster) -> Arc<Self> {
+        let origin = Origin::new();
+        (0..KEYS).for_each(|number| origin.set(&key(number), "0".to_owned()));
+        let process = async || {
+            let config = RedisConfig::cluster(cluster.urls()).expect("URLs");
+            let lru = LruCache::new(KEYS as u64 / 2).expect("a capacity");
+            let redis = config.connect_lazy().expect("a valid configuration");
+            let process: Process =
+                Headwater::source(origin.clone()).through(redis).through(lru).build();
+            until_coherent(&process).await;
+            process
+        };
+        let (one, other) = (process().await, process().await);
+        Arc::new(Self { origin, one, other, is_over: AtomicBool::new(false) })
+    }
+
+    /// Changes one key after the other until it is over; how many changes were made. What was
+    /// invalidated is never read again by whoever invalidated it, and nobody waits for long (R4).
+    async fn run(self: Arc<Self>) -> usize {
+        let mut changes = 0;
+        while !self.is_over.load(Relaxed) {
+            changes += 1;
+            let (key, value) = (key(changes % KEYS), changes.to_string());
+            self.origin.set(&key, value.clone());
+            let invalidated = timeout(GUARD, self.one.invalidate(&key)).await.expect("it hangs");
+            let read = timeout(GUARD, self.one.fetch(&key)).await.expect("it hangs");
+            let read = read.expect("the source has it");
+            assert!(invalidated.is_err() || read == value, "{key}: {read}, and not {value}");
+            if changes % 20 == 0 {
+                self.read_all(&self.other).await;
+            }
+        }
+        changes
+    }
+
+    async fn read_all(&self, process: &Process) {
+        let keys: Vec<String> = (0..KEYS).map(key).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let read = timeout(GUARD, process.fetch_many(&keys)).await.expect("it hangs");
+        assert!(read.iter().all(Result::is_ok), "the source has them all");
+    }
+
+    /// Everything works again, and everybody agrees.
+    async fn settle(&self) {
+        for number in 0..KEYS {
+            let (key, value) = (key(number), format!("last of {number}"));
+            self.origin.set(&key, value.clone());
+            until("an invalidation", || async { self.one.invalidate(&key).await.is_ok() }).await;
+            until_value(&self.one, &key, &value).await;
+            until_value(&self.other, &key, &value).await;
+        }
+        for process in [&self.one, &self.other] {
+            assert_eq!(redis(process).stats().breaker, BreakerState::Closed);
+        }
+    }
+}
+
+/// Does `change` to a cluster that is in use.
+async fn under_load(cluster: Cluster, change: impl FnOnce(&mut Cluster) + Send + 'static) {
+    let load = Load::on(&cluster).await;
+    let running = tokio::spawn(Arc::clone(&load).run());
+    let mut cluster = cluster;
+    let cluster = tokio::task::spawn_blocking(move || {
+        change(&mut cluster);
+        cluster
+    });
+    let _cluster = cluster.await.expect("the change is made");
+    load.is_over.store(true, Relaxed);
+    assert!(running.await.expect("no promise is broken") > 0);
+    load.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_may_move_while_they_are_used() {
+    under_load(Cluster::start(), |cluster| cluster.move_slots(0, 1, 1_500)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_may_fail_while_it_is_used() {
+    let mut cluster = Cluster::start();
+    cluster.add_replica_of(0);
+    under_load(cluster, |cluster| {
+        cluster.node(0).kill();
+        crate::server::until("the replica's promotion", || {
+            cluster.node(3).tell("ROLE").starts_with("master")
+        });
+        crate::server::until("the cluster", || {
+            cluster.node(1).tell("CLUSTER INFO").contains("cluster_state:ok")
+        });
+    })
+    .await;
+}
