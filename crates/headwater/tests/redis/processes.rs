@@ -26,7 +26,8 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> RedisConfig {
-        config(&self.server.url()).namespace("fleet")
+        // Nothing here is about time limits, and a busy machine must not bring one in.
+        config(&self.server.url()).namespace("fleet").read_timeout(Duration::from_secs(2))
     }
 
     /// A process that hears of what the others do.
