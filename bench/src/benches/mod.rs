@@ -28,6 +28,7 @@ benches! {
     correctness,
     first,
     fleet,
+    hitratio,
     redis,
 }
 
