@@ -29,6 +29,7 @@ benches! {
     first,
     fleet,
     hitratio,
+    hits,
     redis,
 }
 
