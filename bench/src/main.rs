@@ -23,6 +23,8 @@ use std::process::ExitCode;
 struct Arguments {
     /// The bench to run; without it, all are listed
     name: Option<String>,
+    /// The traces to replay, or folders of them, for benches that do: see README.md
+    files: Vec<PathBuf>,
     /// Lists the benches and what each measures
     #[arg(long)]
     list: bool,
@@ -76,6 +78,7 @@ fn measure(bench: &Bench, arguments: &Arguments) -> ExitCode {
         quick: arguments.quick,
         seconds: arguments.seconds,
         seed: arguments.seed,
+        files: arguments.files.clone(),
     });
     let verdict = Targets::of(bench.name).judge(&table);
     let report = format!("{table}\n{verdict}\n{}\n", machine::line(bench.crates));

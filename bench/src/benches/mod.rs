@@ -28,6 +28,8 @@ benches! {
     correctness,
     first,
     fleet,
+    hitratio,
+    hits,
     redis,
 }
 

@@ -5,11 +5,15 @@ mod rounds;
 mod table;
 mod targets;
 mod watchdog;
+mod zipf;
 
 pub(crate) use rounds::{Contestant, interleave};
 pub(crate) use table::{Cell, Row, Table};
 pub(crate) use targets::Targets;
 pub(crate) use watchdog::Watchdog;
+pub(crate) use zipf::Zipf;
+
+use std::path::PathBuf;
 
 /// What the command line asks of a bench.
 pub(crate) struct Options {
@@ -17,6 +21,8 @@ pub(crate) struct Options {
     /// For benches that run for a time: how long, if not as long as they usually do.
     pub(crate) seconds: Option<u64>,
     pub(crate) seed: u64,
+    /// For benches that replay traces: which. Empty for those that they bring themselves.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Options {

@@ -7,7 +7,8 @@ use std::fmt;
 pub(crate) struct Cell {
     /// What was measured: a number of something, or nanoseconds.
     pub(crate) value: f64,
-    /// How many times better the baseline is; none where there is nothing to compare.
+    /// How many times better the baseline is (by how much, for shares); none where there is nothing
+    /// to compare.
     pub(crate) ratio: Option<f64>,
     text: String,
 }
@@ -17,6 +18,11 @@ impl Cell {
     pub(crate) fn time(nanoseconds: f64, ratio: f64) -> Self {
         let text = format!("{ratio:.2} ({})", duration(nanoseconds));
         Self { value: nanoseconds, ratio: Some(ratio), text }
+    }
+
+    /// A share from 0 to 1, and how much larger the baseline's is.
+    pub(crate) fn share(share: f64, lead: f64) -> Self {
+        Self { value: share, ratio: Some(lead), text: format!("{share:.4}") }
     }
 
     /// How many of something; `note` tells more about them.

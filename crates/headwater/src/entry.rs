@@ -70,6 +70,23 @@ impl<V> Entry<V> {
         Self { value: None, expiry: None, loaded: None, version: None }
     }
 
+    /// The entry that a store keeps in parts.
+    #[inline]
+    pub(crate) const fn of_parts(
+        value: Option<V>,
+        expiry: Option<Moment>,
+        loaded: Option<Moment>,
+        version: Option<Version>,
+    ) -> Self {
+        Self { value, expiry, loaded, version }
+    }
+
+    /// Its value, and all that it says beside it.
+    pub(crate) fn split(self) -> (Option<V>, Entry<()>) {
+        let Self { value, expiry, loaded, version } = self;
+        (value, Entry { value: None, expiry, loaded, version })
+    }
+
     /// Turns a fetch's outcome into an entry: "not found" becomes an absent one.
     ///
     /// # Errors

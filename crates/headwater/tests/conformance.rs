@@ -19,6 +19,11 @@ fn memory(time: &ManualClock) -> MemoryCache<str, String> {
     MemoryCache::builder().clock(time.clock()).build().expect("a valid configuration")
 }
 
+fn bounded(time: &ManualClock) -> MemoryCache<str, String> {
+    let builder = MemoryCache::builder().capacity(8_000).shards(4);
+    builder.clock(time.clock()).build().expect("a valid configuration")
+}
+
 fn remote(time: &ManualClock) -> RemoteTier<MemoryCache<str, String>> {
     RemoteTier::new(memory(time))
 }
@@ -37,6 +42,13 @@ async fn unbounded(
 ) -> ReadThrough<MemoryCache<str, String>, Source<Origin>> {
     let (memory, clock) = (memory(&time), time.clock());
     Headwater::over(source(origin, time).await, clock).through(memory).build()
+}
+
+async fn bounded_tier(
+    origin: Origin,
+    time: ManualClock,
+) -> ReadThrough<MemoryCache<str, String>, Source<Origin>> {
+    Headwater::source(origin).clock(time.clock()).through(bounded(&time)).build()
 }
 
 async fn one_remote_tier(
@@ -67,6 +79,7 @@ async fn one_of_a_fleet(origin: Origin, time: ManualClock) -> Process {
 
 fetcher_conformance!(source_fetcher, source);
 fetcher_conformance!(one_tier_fetcher, one_tier);
+fetcher_conformance!(bounded_tier_fetcher, bounded_tier);
 fetcher_conformance!(one_remote_tier_fetcher, one_remote_tier);
 fetcher_conformance!(two_tiers_fetcher, two_tiers);
 fetcher_conformance!(batched_fetcher, batched);
@@ -77,6 +90,7 @@ fetcher_conformance!(boxed_fetcher, async |origin, time| BoxFetcher::new(
 
 cache_conformance!(one_tier_cache, one_tier);
 cache_conformance!(unbounded_cache, unbounded);
+cache_conformance!(bounded_tier_cache, bounded_tier);
 cache_conformance!(one_remote_tier_cache, one_remote_tier);
 cache_conformance!(two_tiers_cache, two_tiers);
 cache_conformance!(batched_cache, batched);
@@ -85,4 +99,5 @@ cache_conformance!(boxed_cache, async |origin, time| BoxCache::new(two_tiers(ori
 
 tier_conformance!(lru_tier, async |time: ManualClock| lru(&time));
 tier_conformance!(memory_tier, async |time: ManualClock| memory(&time));
+tier_conformance!(bounded_memory_tier, async |time: ManualClock| bounded(&time));
 tier_conformance!(remote_tier, async |time: ManualClock| remote(&time));

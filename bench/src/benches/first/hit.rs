@@ -8,7 +8,7 @@
 
 use super::world::{Ready, Record, key, one_thread, per_operation};
 use crate::contenders::{Cache, Contender, for_each_contender};
-use crate::harness::{Contestant, Options, Row, interleave};
+use crate::harness::{Contestant, Options, Row, Zipf, interleave};
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -89,43 +89,4 @@ fn lap(cache: &impl Cache<Record>, load: &Load) -> Duration {
         let times = threads.into_iter().map(|thread| thread.join().expect("fetches do not panic"));
         times.max().unwrap_or_default()
     })
-}
-
-/// Zipf's law: the n-th most wanted key is asked for in proportion to `1 / n^exponent`.
-struct Zipf {
-    /// The probability of each key and all before it.
-    cumulative: Vec<f64>,
-}
-
-impl Zipf {
-    fn new(count: usize, exponent: f64) -> Self {
-        let mut sum = 0.0;
-        let weights = (1..=count).map(|rank| {
-            sum += (rank as f64).powf(-exponent);
-            sum
-        });
-        let mut cumulative: Vec<f64> = weights.collect();
-        cumulative.iter_mut().for_each(|weight| *weight /= sum);
-        Self { cumulative }
-    }
-
-    /// The key for a random number from 0 to 1.
-    fn sample(&self, random: f64) -> u32 {
-        let at = self.cumulative.partition_point(|weight| *weight < random);
-        u32::try_from(at.min(self.cumulative.len() - 1)).expect("fewer than 2^32 keys")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zipf_gives_the_first_key_its_share() {
-        let zipf = Zipf::new(100_000, EXPONENT);
-        let mut random = fastrand::Rng::with_seed(1);
-        let first = (0..100_000).filter(|_| zipf.sample(random.f64()) == 0).count();
-        // 1 / (1^-0.99 + ... + 100,000^-0.99) is 7.8 %.
-        assert!((7_300..8_300).contains(&first), "{first}");
-    }
 }

@@ -4,13 +4,21 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cache::{LruCache, MemoryCache};
 use super::life::Life;
 use super::memory::{Memory, Settings, Weigher};
-use super::store::{Bounds, UNBOUNDED};
+use super::store::{Bounds, Rule, UNBOUNDED};
 use crate::{Cause, Clock, Error, ErrorKind, Key, RemovalListener, Result, Value};
 
-/// How many locks an unbounded cache has. An exact order of use has one.
+/// How many shards a cache has that may have several, at least, on any machine.
 const SHARDS: usize = 16;
+
+/// The most shards.
+const MOST_SHARDS: usize = 1 << 10;
+
+/// A bounded cache of fewer entries than this per shard has fewer shards: each judges by what it
+/// holds itself, and judges badly if that is little.
+const ENTRIES_PER_SHARD: u64 = 1_024;
 
 /// The life of an absent entry if nothing is said.
 const ABSENT_TTL: Duration = Duration::from_secs(60);
@@ -42,12 +50,57 @@ pub struct MemoryBuilder<K: ?Sized + Key, V: Value, C> {
     capacity: Option<u64>,
     absent_capacity: Option<u64>,
     time_to_idle: Option<Duration>,
+    rule: Rule,
+    shards: Option<usize>,
     settings: Settings<K, V>,
     builds: PhantomData<fn() -> C>,
 }
 
+impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
+    pub(super) fn lru(capacity: u64) -> Self {
+        Self::new("lru", Rule::Lru, Some(capacity))
+    }
+}
+
+impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, MemoryCache<K, V>> {
+    pub(super) fn memory() -> Self {
+        Self::new("memory", Rule::Adaptive, None)
+    }
+
+    /// Bounds the cache: so many found entries, or so much weight if a [`weigher`](Self::weigher) is
+    /// set. Default: no bound.
+    ///
+    /// The capacity is never exceeded, not for a moment. It is divided among the
+    /// [shards](Self::shards).
+    ///
+    /// ```
+    /// use headwater::MemoryCache;
+    ///
+    /// let cache = MemoryCache::<str, u32>::builder().capacity(10_000).build()?;
+    /// assert_eq!(cache.capacity(), Some(10_000));
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn capacity(mut self, capacity: u64) -> Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// Into how many parts the cache is divided, each with a lock of its own and its part of the
+    /// capacity: a power of two up to 1,024.
+    ///
+    /// More parts keep threads that *write* from waiting for each other. With few entries per part
+    /// the hit ratio suffers, and an entry that is heavier than a part's capacity is not kept.
+    ///
+    /// Default: four per processor, but at least 16, and no more than one per 1,024 entries of
+    /// capacity; 1 with a [`weigher`](Self::weigher); 16 without a capacity.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+}
+
 impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
-    pub(super) fn new(name: &'static str, capacity: Option<u64>) -> Self {
+    fn new(name: &'static str, rule: Rule, capacity: Option<u64>) -> Self {
         let life = Life {
             time_to_live: None,
             time_to_live_with: None,
@@ -56,7 +109,15 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
         };
         let (name, clock) = (Cow::Borrowed(name), Clock::system());
         let settings = Settings { name, clock, life, weigher: None, listener: None };
-        Self { capacity, absent_capacity: None, time_to_idle: None, settings, builds: PhantomData }
+        Self {
+            capacity,
+            absent_capacity: None,
+            time_to_idle: None,
+            rule,
+            shards: None,
+            settings,
+            builds: PhantomData,
+        }
     }
 
     /// Bounds the sum of weights instead of the number of entries: the capacity is then in the
@@ -90,9 +151,8 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     /// How many absent entries may be kept, beside the capacity, which is for found ones: neither
     /// kind can push out the other. 0 keeps none.
     ///
-    /// Default: an eighth of an [`LruCache`](crate::LruCache)'s capacity but at least 1; 1,024 if
-    /// it has a weigher; 10,000 for a [`MemoryCache`](crate::MemoryCache), which divides the number
-    /// among its 16 shards, rounding up.
+    /// Default: an eighth of the capacity but at least 1; 1,024 if there is a weigher; 10,000 without
+    /// a capacity. The number is divided among the shards, rounding up.
     pub fn absent_capacity(mut self, entries: u64) -> Self {
         self.absent_capacity = Some(entries);
         self
@@ -212,19 +272,33 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
 
     /// The cache of settings that have no fault.
     pub(super) fn into_memory(self) -> Memory<K, V> {
-        let shards = if self.capacity.is_some() { 1 } else { SHARDS };
+        let shards = self.shards.unwrap_or_else(|| self.usual_shards());
         let absent_capacity = if self.settings.life.absent_ttl.is_zero() {
             0
         } else {
             self.absent_capacity.unwrap_or_else(|| self.usual_absent_capacity())
         };
         let bounds = Bounds {
+            rule: self.rule,
             capacity: self.capacity.unwrap_or(UNBOUNDED),
-            absent_capacity: absent_capacity.div_ceil(shards as u64),
+            absent_capacity,
             weighed: self.settings.weigher.is_some(),
             time_to_idle: self.time_to_idle,
         };
         Memory::new(self.settings, bounds, shards)
+    }
+
+    fn usual_shards(&self) -> usize {
+        match (self.rule, self.capacity, &self.settings.weigher) {
+            (Rule::Lru, ..) | (_, Some(_), Some(_)) => 1,
+            (_, None, _) => SHARDS,
+            (_, Some(capacity), None) => {
+                let processors = std::thread::available_parallelism().map_or(1, usize::from);
+                let most = (4 * processors).next_power_of_two().clamp(SHARDS, MOST_SHARDS);
+                let worthwhile = (capacity / ENTRIES_PER_SHARD).checked_ilog2().unwrap_or(0);
+                most.min(1_usize.checked_shl(worthwhile).unwrap_or(most))
+            }
+        }
     }
 
     fn usual_absent_capacity(&self) -> u64 {
@@ -240,7 +314,9 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
         if self.capacity == Some(0) {
             Some("capacity must be at least 1")
         } else if self.capacity.is_none() && self.settings.weigher.is_some() {
-            Some("weigher needs a capacity, and a MemoryCache has none: use an LruCache")
+            Some("weigher needs a capacity")
+        } else if self.shards.is_some_and(|n| !n.is_power_of_two() || n > MOST_SHARDS) {
+            Some("shards must be a power of two up to 1,024")
         } else if life.time_to_live == Some(Duration::ZERO) {
             Some("time_to_live must be longer than zero")
         } else if self.time_to_idle == Some(Duration::ZERO) {
@@ -260,6 +336,7 @@ impl<K: ?Sized + Key, V: Value, C> fmt::Debug for MemoryBuilder<K, V, C> {
             .field("name", name)
             .field("capacity", &self.capacity)
             .field("absent_capacity", &self.absent_capacity)
+            .field("shards", &self.shards)
             .field("time_to_idle", &self.time_to_idle)
             .field("life", life)
             .field("clock", clock)

@@ -3,6 +3,7 @@ use std::fmt;
 use super::builder::MemoryBuilder;
 use super::memory::Memory;
 use super::stats::MemoryStats;
+use super::store::UNBOUNDED;
 use crate::sync::Arc;
 use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value};
 
@@ -23,8 +24,9 @@ use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value}
 ///   few dozen nanoseconds; weigher, listener and destructors run outside of it. A key's `Eq`, a
 ///   value's `Clone` and the clock run under it and must not use the cache.
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
-///   only if the entry has an end. An entry takes some 70 bytes beside its key and value, 8 more
-///   with a weigher, 8 more with a time to idle; memory grows by doubling.
+///   only if the entry has an end. An entry takes some 27 bytes beside its key and value; 8 more each
+///   if entries have an end, a time of loading (those from a chain have), a weigher or a time to idle,
+///   16 if they have versions; memory grows by doubling.
 ///
 /// ```
 /// use headwater::{fetch_fn, Fetcher, Headwater, LruCache};
@@ -71,7 +73,7 @@ impl<K: ?Sized + Key, V: Value> LruCache<K, V> {
     /// # Ok::<(), headwater::Error>(())
     /// ```
     pub fn builder(capacity: u64) -> MemoryBuilder<K, V, Self> {
-        MemoryBuilder::new("lru", Some(capacity))
+        MemoryBuilder::lru(capacity)
     }
 
     /// The most that found entries may weigh together; their number, without a weigher.
@@ -92,21 +94,29 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
     }
 }
 
-/// A tier in memory without a capacity, for tests and short lives: it keeps what it is given until
+/// A tier in memory that keeps what is wanted most, or, without a capacity, all it is given until
 /// that dies or is removed.
 ///
 /// A clone is another handle to the same cache, cheap to make.
 ///
-/// It is an [`LruCache`] without the order: lives, versions, removals and the room per entry are
-/// the same, absent entries are bounded too (10,000 unless
-/// [set](MemoryBuilder::absent_capacity)), and its keys are spread over 16 locks, so that threads
-/// rarely meet.
+/// - *Bounds*: the capacity, of entries or weight, is never exceeded, not for a moment. It is for
+///   found entries; absent ones have [a bound of their own](MemoryBuilder::absent_capacity) beside it.
+/// - *Who leaves*: a policy decides that goes by how lately *and* how often keys were wanted, finds
+///   the right mix by itself, and is not impressed by scans and loops, which empty an [`LruCache`].
+///   Prefer this one unless the order has to be exact.
+/// - *Threads*: keys are spread over [shards](MemoryBuilder::shards). A hit takes a lock that other
+///   hits may hold too, and once the entry is hot, writes nothing else. With a
+///   [`time_to_idle`](MemoryBuilder::time_to_idle), hits take turns.
+/// - *Shards*: each keeps its part of the capacity, so that a cache of several may evict a little
+///   before the whole is full. One of fewer than 2,048 entries has one shard, unless told otherwise.
+/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 8 bytes more per entry, from
+///   when the cache is first full.
 ///
 /// ```
 /// use headwater::{fetch_fn, Fetcher, Headwater, MemoryCache};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let cache = MemoryCache::new();
+/// let cache = MemoryCache::with_capacity(10_000)?;
 /// let squares = Headwater::source(fetch_fn(async |n: u64| Ok(n * n)))
 ///     .through(cache.clone())
 ///     .build();
@@ -118,7 +128,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 pub struct MemoryCache<K: ?Sized + Key, V: Value>(Arc<Memory<K, V>>);
 
 impl<K: ?Sized + Key, V: Value> MemoryCache<K, V> {
-    /// A cache with the defaults of its [`builder`](Self::builder).
+    /// A cache without a capacity, and otherwise with the defaults of its [`builder`](Self::builder).
     ///
     /// ```
     /// assert!(headwater::MemoryCache::<str, u32>::new().is_empty());
@@ -126,6 +136,29 @@ impl<K: ?Sized + Key, V: Value> MemoryCache<K, V> {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Self::builder().into_memory()))
+    }
+
+    /// A cache of up to `capacity` found entries, and otherwise with the defaults of its
+    /// [`builder`](Self::builder).
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if `capacity` is 0.
+    ///
+    /// ```
+    /// use headwater::MemoryCache;
+    ///
+    /// assert_eq!(MemoryCache::<str, u32>::with_capacity(100)?.capacity(), Some(100));
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn with_capacity(capacity: u64) -> Result<Self> {
+        Self::builder().capacity(capacity).build()
+    }
+
+    /// The most that found entries may weigh together (their number, without a weigher); `None` if
+    /// there is no bound.
+    #[must_use]
+    pub fn capacity(&self) -> Option<u64> {
+        Some(self.0.capacity()).filter(|capacity| *capacity != UNBOUNDED)
     }
 
     /// Begins a cache.
@@ -140,7 +173,7 @@ impl<K: ?Sized + Key, V: Value> MemoryCache<K, V> {
     /// # Ok::<(), headwater::Error>(())
     /// ```
     pub fn builder() -> MemoryBuilder<K, V, Self> {
-        MemoryBuilder::new("memory", None)
+        MemoryBuilder::memory()
     }
 }
 
@@ -155,8 +188,8 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, MemoryCache<K, V>> {
     ///
     /// # Errors
     /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig), with the setting's name in the message:
-    /// a time to live or time to idle of zero; a jitter outside 0 to 1; a weigher, which would
-    /// have no capacity to count against.
+    /// a capacity, time to live or time to idle of zero; a jitter outside 0 to 1; a weigher without
+    /// a capacity to count against; a number of shards that is not a power of two.
     pub fn build(self) -> Result<MemoryCache<K, V>> {
         Ok(MemoryCache(Arc::new(self.build_memory()?)))
     }
@@ -214,6 +247,30 @@ macro_rules! face_of_memory {
             /// Nobody has to call it: it gives memory back where few entries are put or asked for.
             pub fn remove_expired(&self) -> usize {
                 self.0.remove_expired()
+            }
+
+            /// Changes the capacity while the cache is in use, and evicts at once what is then too
+            /// much, as [`Evicted`](crate::Cause::Evicted). Shards stay as many as they are.
+            ///
+            /// # Errors
+            /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if `capacity` is 0, or the cache was
+            /// made without one; [`Closed`](crate::ErrorKind::Closed) after a close.
+            ///
+            /// ```
+            /// use headwater::{Entry, LruCache, Tier};
+            ///
+            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            /// let cache = LruCache::<u32, u32>::new(10)?;
+            /// for key in 0..10 {
+            ///     cache.put(&key, &Entry::found(key)).await?;
+            /// }
+            /// cache.resize(3)?;
+            /// assert_eq!((cache.len(), cache.stats().evicted), (3, 7));
+            /// # Ok::<(), headwater::Error>(())
+            /// # }).unwrap();
+            /// ```
+            pub fn resize(&self, capacity: u64) -> Result<()> {
+                self.0.resize(capacity).map(drop)
             }
 
             /// What was counted so far.

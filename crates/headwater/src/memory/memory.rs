@@ -4,23 +4,20 @@ use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::BuildHasher;
 
-use hashbrown::DefaultHashBuilder;
+use foldhash::quality::RandomState;
 
 use super::life::Life;
-use super::slab::List;
+use super::node::Arrival;
 use super::stats::MemoryStats;
-use super::store::{Bounds, Look, Node, Outcome, Store};
-use crate::sync::{Mutex, OnceLock};
+use super::store::{Bounds, Look, Outcome, Store, UNBOUNDED};
+use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, RwLock};
 use crate::{
     Cause, Clock, Entry, Error, ErrorKind, Key, Prepared, RemovalListener, Removals, Resident,
     Result, Value,
 };
 
-/// How many slots a sweep looks at before it lets others in.
-const SWEPT_AT_ONCE: usize = 1_024;
-
-/// 2^64 divided by the golden ratio: its multiples spread evenly (Knuth, TAOCP 3, section 6.4).
-const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+/// How many slots a sweep looks at, or a resize evicts, before it lets others in.
+const AT_ONCE: usize = 1_024;
 
 /// What an entry weighs.
 pub(super) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
@@ -37,27 +34,40 @@ pub(super) struct Settings<K: ?Sized + Key, V: Value> {
 /// A store behind its lock, on cache lines of its own. Some processors fetch lines in pairs, hence
 /// 128 bytes.
 #[repr(align(128))]
-struct Shard<K: ?Sized + Key, V: Value>(Mutex<Store<K, V>>);
+struct Shard<K: ?Sized + Key, V: Value>(RwLock<Store<K, V>>);
 
 /// A cache in memory.
 pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     settings: Settings<K, V>,
-    capacity: u64,
-    hasher: DefaultHashBuilder,
+    /// Of all shards together.
+    capacity: AtomicU64,
+    /// Held by who changes it.
+    resizing: Mutex<()>,
+    /// Seeded at random, so that nobody can make up keys that collide.
+    hasher: RandomState,
     /// A power of two of them.
     shards: Box<[Shard<K, V>]>,
+    hits_are_shared: bool,
     closed: OnceLock<()>,
 }
 
 impl<K: ?Sized + Key, V: Value> Memory<K, V> {
-    /// A cache of `shards` stores, a power of two, with these bounds each.
+    /// A cache of `shards` stores, a power of two, that keep these bounds together; only the absent
+    /// entries' bound is rounded up, to the same for each.
     pub(super) fn new(settings: Settings<K, V>, bounds: Bounds, shards: usize) -> Self {
         debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
+        let shard = |number| {
+            let capacity = part(bounds.capacity, number, shards);
+            let absent_capacity = bounds.absent_capacity.div_ceil(shards as u64);
+            Shard(RwLock::new(Store::new(Bounds { capacity, absent_capacity, ..bounds })))
+        };
         Self {
             settings,
-            capacity: bounds.capacity,
-            hasher: DefaultHashBuilder::default(),
-            shards: (0..shards).map(|_| Shard(Mutex::new(Store::new(bounds)))).collect(),
+            capacity: AtomicU64::new(bounds.capacity),
+            resizing: Mutex::new(()),
+            hasher: RandomState::default(),
+            shards: (0..shards).map(shard).collect(),
+            hits_are_shared: bounds.hits_are_shared(),
             closed: OnceLock::new(),
         }
     }
@@ -66,31 +76,50 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         &self.settings.name
     }
 
+    /// The most that found entries may weigh together, or [`UNBOUNDED`].
     pub(super) fn capacity(&self) -> u64 {
-        self.capacity
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Changes the capacity, and evicts what is too much.
+    pub(super) fn resize(&self, capacity: u64) -> Result<Removals<K::Owned, V>> {
+        self.check_open()?;
+        if capacity == 0 || self.capacity() == UNBOUNDED {
+            let fault = "capacity must be at least 1, and only a cache that has one can be resized";
+            return Err(Error::new(ErrorKind::InvalidConfig, fault));
+        }
+        let mut removals = Removals::none();
+        let resizing = self.resizing.lock();
+        self.capacity.store(capacity, Ordering::Relaxed);
+        for (number, shard) in self.shards.iter().enumerate() {
+            let part = part(capacity, number, self.shards.len());
+            while !shard.0.write().resize(part, AT_ONCE, &mut removals) {}
+        }
+        drop(resizing);
+        Ok(self.notifying(removals))
     }
 
     pub(super) fn peek(&self, key: &K) -> Option<Entry<V>> {
         let hash = self.hasher.hash_one(key);
-        self.shard(hash).lock().peek(hash, key, &self.settings.clock)
+        self.shard(hash).read().peek(hash, key, &self.settings.clock)
     }
 
     /// Found entries.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().len(List::Found)).sum()
+        self.shards.iter().map(|shard| shard.0.read().len()).sum()
     }
 
     pub(super) fn absent_len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().len(List::Absent)).sum()
+        self.shards.iter().map(|shard| shard.0.read().absent_len()).sum()
     }
 
     pub(super) fn weight(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.0.lock().weight()).sum()
+        self.shards.iter().map(|shard| shard.0.read().weight()).sum()
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
         let mut total = MemoryStats::default();
-        self.shards.iter().for_each(|shard| total += shard.0.lock().stats());
+        self.shards.iter().for_each(|shard| total += shard.0.read().stats());
         total
     }
 
@@ -102,7 +131,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             let mut next = Some(0);
             while let Some(from) = next {
                 let mut removals = Removals::none();
-                next = shard.0.lock().sweep(from, SWEPT_AT_ONCE, now, &mut removals);
+                next = shard.0.write().sweep(from, AT_ONCE, now, &mut removals);
                 count += removals.len();
                 drop(self.notifying(removals));
             }
@@ -142,19 +171,27 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     ) -> Removals<K::Owned, V> {
         let mut removals = Removals::none();
         for shard in &self.shards {
-            let taken = take(&mut shard.0.lock());
-            for node in taken.into_nodes() {
-                removals.push(node.key, node.entry.into_value(), Cause::Invalidated);
+            let taken = take(&mut shard.0.write());
+            for (key, value) in taken.into_items() {
+                removals.push(key, value, Cause::Invalidated);
             }
         }
         self.notifying(removals)
     }
 
-    /// The store of a hash. Which part of the hash of a small number is well spread differs from
-    /// process to process, so all of it is mixed first.
-    fn shard(&self, hash: u64) -> &Mutex<Store<K, V>> {
-        let mixed = hash.wrapping_mul(GOLDEN_RATIO) >> 56;
-        &self.shards[mixed as usize & (self.shards.len() - 1)].0
+    /// The store of a hash, chosen by bits that the store itself does not go by.
+    #[inline]
+    fn shard(&self, hash: u64) -> &RwLock<Store<K, V>> {
+        &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)].0
+    }
+
+    /// Takes out an entry that a look-up found dead, if it still is there.
+    #[cold]
+    fn bury(&self, hash: u64, key: &K) {
+        let mut removals = Removals::none();
+        let now = self.settings.clock.now();
+        self.shard(hash).write().remove_dead(hash, key, now, &mut removals);
+        drop(self.notifying(removals));
     }
 
     fn notifying(&self, mut removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
@@ -165,18 +202,30 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     }
 }
 
+/// The part of a capacity that one of `shards` gets. All parts add up to the capacity.
+fn part(capacity: u64, number: usize, shards: usize) -> u64 {
+    if capacity == UNBOUNDED {
+        return UNBOUNDED;
+    }
+    let shards = shards as u64;
+    capacity / shards + u64::from((number as u64) < capacity % shards)
+}
+
 impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
+    #[inline]
     fn get(&self, key: &K) -> Option<Entry<V>> {
-        let hash = self.hasher.hash_one(key);
-        let mut store = self.shard(hash).lock();
-        match store.get(hash, key, &self.settings.clock) {
+        let (hash, clock) = (self.hasher.hash_one(key), &self.settings.clock);
+        let shard = self.shard(hash);
+        let look = if self.hits_are_shared {
+            shard.read().get_shared(hash, key, clock)
+        } else {
+            shard.write().get(hash, key, clock)
+        };
+        match look {
             Look::Live(entry) => Some(entry),
             Look::Missing => None,
-            Look::Dead(slot) => {
-                let mut removals = Removals::none();
-                store.take_out(slot, Cause::Expired, &mut removals);
-                drop(store);
-                drop(self.notifying(removals));
+            Look::Dead => {
+                self.bury(hash, key);
                 None
             }
         }
@@ -194,9 +243,9 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let hash = self.hasher.hash_one::<&K>(key.borrow());
         let now = self.settings.clock.now();
-        let node = Node { hash, key, entry: entry.entry };
+        let new = Arrival { hash, key, entry: entry.entry };
         let mut removals = Removals::none();
-        let outcome = self.shard(hash).lock().put(node, entry.weight, now, &mut removals);
+        let outcome = self.shard(hash).write().put(new, entry.weight, now, &mut removals);
         match outcome {
             Outcome::Accepted => self.notifying(removals),
             Outcome::Declined => removals,
@@ -206,7 +255,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     fn remove(&self, key: &K) -> Removals<K::Owned, V> {
         let hash = self.hasher.hash_one(key);
         let mut removals = Removals::none();
-        self.shard(hash).lock().remove(hash, key, &mut removals);
+        self.shard(hash).write().remove(hash, key, &mut removals);
         self.notifying(removals)
     }
 

@@ -1,14 +1,18 @@
-//! Tiers in this process's memory: [`LruCache`], bounded, and [`MemoryCache`], not.
+//! Tiers in this process's memory: [`LruCache`], in exact order of use, and [`MemoryCache`], which
+//! keeps what is wanted most, or everything.
 //!
-//! # The algorithm: exact LRU in a linked slab
+//! # The store
 //! Entries stand in the slots of a slab (a vector that reuses freed slots), and a hash table maps
 //! a key to its slot's number, so the table's own cells are four bytes wide and never move an
-//! entry. Each slot is linked into one of two circular lists, *found* or *absent*, by slot
-//! numbers instead of pointers: from the entry used last to the one that was not used for longest.
-//! A hit unlinks a slot and links it in again at the hot end; an eviction takes the cold end. All
-//! of that is a constant number of steps, whatever the size. The links lie apart from the entries:
-//! moving a slot writes to its two neighbours and to the list's head, and eight-byte links share
-//! cache lines where whole entries would not.
+//! entry. Each slot is linked into a circular list by slot numbers instead of pointers. The links lie
+//! apart from the entries: moving a slot writes to its two neighbours and to the list's head, and
+//! eight-byte links share cache lines where whole entries would not. So does all that not every entry
+//! has: ends, versions, weights.
+//!
+//! An exact LRU has one list of found entries, from the one used last to the one that was not used for
+//! longest: a hit moves its entry to the hot end, an eviction takes the cold end. A [`MemoryCache`]
+//! with a capacity leaves that to its [`policy`]: a hit only bumps a counter, under a lock that other
+//! hits may hold too.
 //!
 //! What keeps it correct:
 //! - *Room is made before an entry moves in*, so that no observer ever sees more than the capacity,
@@ -23,13 +27,16 @@
 //! # The rooms
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
 //! shards, the lives and everything that must run without a lock. `store` is what one lock
-//! guards; `slab` is the lists.
+//! guards: `slab` and `node` are its entries, `lists` their order, `policy` who leaves.
 
 mod builder;
 mod cache;
 mod life;
+mod lists;
 #[expect(clippy::module_inception, reason = "it is the memory itself, behind both faces")]
 mod memory;
+mod node;
+mod policy;
 mod slab;
 mod stats;
 mod store;

@@ -1,11 +1,14 @@
-//! What one lock guards: entries by key, in order of use, within their bounds.
+//! What one lock guards: entries by key, within their bounds.
 
 use std::borrow::Borrow;
 use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::slab::{List, MOST_ITEMS, Slab, Slot};
+use super::lists::{List, Lists};
+use super::node::{Arrival, Lanes, Node};
+use super::policy::{Adaptive, Entries, Mark};
+use super::slab::{MOST_ITEMS, Slab, Slot};
 use super::stats::MemoryStats;
 use crate::{Cause, Clock, Entry, Key, Moment, Removals, Value};
 
@@ -16,9 +19,19 @@ const SWEPT_PER_PUT: usize = 2;
 /// A capacity that no store comes near.
 pub(super) const UNBOUNDED: u64 = u64::MAX;
 
+/// Which entry has to make room for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The one that was not used for longest, exactly.
+    Lru,
+    /// The one that the [policy](super::policy) says.
+    Adaptive,
+}
+
 /// What a store may hold, and which rules it keeps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
+    pub(super) rule: Rule,
     /// The most that found entries may weigh together, or [`UNBOUNDED`].
     pub(super) capacity: u64,
     /// The most absent entries.
@@ -30,27 +43,22 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Whether anything asks for the found entry that was not used for longest. If not, the order
-    /// of writing does better: it is that of dying.
-    fn order_matters(&self) -> bool {
-        self.capacity != UNBOUNDED || self.weighed || self.time_to_idle.is_some()
-    }
-}
-
-/// An entry with its key and the key's hash.
-pub(super) struct Node<K, V> {
-    pub(super) hash: u64,
-    pub(super) key: K,
-    pub(super) entry: Entry<V>,
-}
-
-impl<K, V> Node<K, V> {
-    fn list(&self) -> List {
-        if self.entry.is_absent() { List::Absent } else { List::Found }
+    /// Whether a hit can be noted while others read. It cannot where each moves an entry to the
+    /// front, or its end into the future.
+    pub(super) fn hits_are_shared(&self) -> bool {
+        self.rule != Rule::Lru && self.time_to_idle.is_none()
     }
 
-    fn leave(self, cause: Cause, removals: &mut Removals<K, V>) {
-        removals.push(self.key, self.entry.into_value(), cause);
+    /// Counted entries need no more slots than there may be entries.
+    fn most_items(&self) -> usize {
+        let entries = self.capacity.saturating_add(self.absent_capacity);
+        let most = if self.weighed { UNBOUNDED } else { entries };
+        usize::try_from(most).unwrap_or(MOST_ITEMS)
+    }
+
+    fn policy(&self) -> Option<Adaptive> {
+        let is_adaptive = self.rule == Rule::Adaptive && self.capacity != UNBOUNDED;
+        is_adaptive.then(|| Adaptive::new(self.capacity))
     }
 }
 
@@ -66,31 +74,9 @@ pub(super) enum Outcome {
 /// What a look-up met.
 pub(super) enum Look<V> {
     Live(Entry<V>),
-    /// An entry past its life; to be taken out before the lock is released.
-    Dead(Slot),
+    /// An entry past its life; to be taken out.
+    Dead,
     Missing,
-}
-
-/// One number per slot, kept by those caches only that need it.
-struct Lane<T>(Option<Vec<T>>);
-
-impl<T: Copy> Lane<T> {
-    fn new(needed: bool) -> Self {
-        Self(needed.then(Vec::new))
-    }
-
-    fn get(&self, slot: Slot) -> Option<T> {
-        self.0.as_ref()?.get(slot as usize).copied()
-    }
-
-    fn set(&mut self, slot: Slot, value: T) {
-        let Some(lane) = &mut self.0 else { return };
-        let index = slot as usize;
-        if index >= lane.len() {
-            lane.resize(index + 1, value);
-        }
-        lane[index] = value;
-    }
 }
 
 /// The content of a cache, or of one shard of it.
@@ -98,77 +84,111 @@ pub(super) struct Store<K: ?Sized + Key, V: Value> {
     bounds: Bounds,
     /// Slots by the hash that their nodes carry.
     table: HashTable<Slot>,
-    slab: Slab<Node<K::Owned, V>>,
-    /// What the node of a slot weighs; 1 if entries are counted.
-    weights: Lane<u64>,
-    /// When the node of a slot dies if it is not used, or dies anyway.
-    deadlines: Lane<Moment>,
-    /// Whether the lists are in order of use; if not, of writing.
-    is_ordered: [bool; 2],
-    /// What the lists' nodes weigh together. An absent one weighs 1.
-    used: [u64; 2],
+    held: Held<K::Owned, V>,
+    lists: Lists,
+    /// Who leaves, if not whoever was not used for longest.
+    policy: Option<Adaptive>,
     stats: MemoryStats,
     closed: bool,
 }
 
+/// The entries in their slots.
+struct Held<K, V> {
+    slab: Slab<Node<K, V>>,
+    lanes: Lanes,
+}
+
+impl<K, V> Entries for Held<K, V> {
+    fn hash(&self, slot: Slot) -> u32 {
+        self.slab.get(slot).map_or(0, Node::hash)
+    }
+
+    fn weight(&self, slot: Slot) -> u64 {
+        self.lanes.weight.get(slot)
+    }
+
+    fn mark(&self, slot: Slot) -> Option<&Mark> {
+        self.slab.get(slot).map(Node::mark)
+    }
+}
+
+/// The 32 bits of a hash that a store goes by. The others choose the shard.
+fn short(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// A hash for the table, which takes its place from low bits and a tag from the highest seven.
+fn long(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
 impl<K: ?Sized + Key, V: Value> Store<K, V> {
     pub(super) fn new(bounds: Bounds) -> Self {
-        // Counted entries need no more slots than there may be entries.
-        let entries = bounds.capacity.saturating_add(bounds.absent_capacity);
-        let limit = if bounds.weighed { UNBOUNDED } else { entries };
         Self {
             bounds,
             table: HashTable::new(),
-            slab: Slab::new(usize::try_from(limit).unwrap_or(MOST_ITEMS)),
-            weights: Lane::new(bounds.weighed),
-            deadlines: Lane::new(bounds.time_to_idle.is_some()),
-            is_ordered: [bounds.order_matters(), true],
-            used: [0; 2],
+            held: Held { slab: Slab::new(bounds.most_items()), lanes: Lanes::new() },
+            lists: Lists::new(),
+            policy: bounds.policy(),
             stats: MemoryStats::default(),
             closed: false,
         }
     }
 
+    /// Looks for the live entry of `key` and notes its use, where hits are
+    /// [shared](Bounds::hits_are_shared).
+    #[inline]
+    pub(super) fn get_shared(&self, hash: u64, key: &K, clock: &Clock) -> Look<V> {
+        let Some((slot, node)) = self.find(hash, key) else { return Look::Missing };
+        if self.is_dead(slot, clock) {
+            return Look::Dead;
+        }
+        node.mark().bump();
+        Look::Live(self.held.lanes.entry(slot, node.value().cloned()))
+    }
+
     /// Looks for the live entry of `key`, which becomes the one used last.
     pub(super) fn get(&mut self, hash: u64, key: &K, clock: &Clock) -> Look<V> {
         let Some((slot, node)) = self.find(hash, key) else { return Look::Missing };
-        let Some(deadline) = self.deadline(slot, node) else {
-            let (list, entry) = (node.list(), node.entry.clone());
-            self.touch(list, slot);
-            return Look::Live(entry);
-        };
-        self.get_mortal(slot, deadline, clock)
-    }
-
-    /// Goes on with a look-up that met an entry with an end.
-    fn get_mortal(&mut self, slot: Slot, deadline: Moment, clock: &Clock) -> Look<V> {
-        let now = clock.now();
-        let Some(node) = self.slab.get(slot).filter(|_| now < deadline) else {
-            return Look::Dead(slot);
-        };
-        let (list, mut entry) = (node.list(), node.entry.clone());
-        if let Some(until) = self.idle_end(&entry, now) {
-            self.deadlines.set(slot, until);
-            entry = entry.expires_at(until);
+        if self.is_dead(slot, clock) {
+            return Look::Dead;
         }
-        self.touch(list, slot);
-        Look::Live(entry)
+        let (list, value) = (node.list(), node.value().cloned());
+        if self.policy.is_some() && list != List::Absent {
+            node.mark().bump();
+        } else {
+            self.lists.touch(list, slot);
+        }
+        if self.bounds.time_to_idle.is_some() {
+            self.begin_idling(slot, clock.now());
+        }
+        Look::Live(self.held.lanes.entry(slot, value))
     }
 
     /// The live entry of `key`, and nothing changed.
     pub(super) fn peek(&self, hash: u64, key: &K, clock: &Clock) -> Option<Entry<V>> {
         let (slot, node) = self.find(hash, key)?;
-        match self.deadline(slot, node) {
-            None => Some(node.entry.clone()),
-            Some(deadline) if deadline <= clock.now() => None,
-            Some(deadline) => Some(node.entry.clone().expires_at(deadline)),
+        let is_dead = self.is_dead(slot, clock);
+        (!is_dead).then(|| self.held.lanes.entry(slot, node.value().cloned()))
+    }
+
+    /// Takes out the entry of `key` if it is dead.
+    pub(super) fn remove_dead(
+        &mut self,
+        hash: u64,
+        key: &K,
+        now: Moment,
+        removals: &mut Removals<K::Owned, V>,
+    ) {
+        if let Some((slot, _)) = self.find(hash, key) {
+            self.remove_if_dead(slot, now, removals);
         }
     }
 
     /// Stores an entry in place of what its key had, unless that is of a newer version.
     pub(super) fn put(
         &mut self,
-        new: Node<K::Owned, V>,
+        new: Arrival<K::Owned, V>,
         weight: u64,
         now: Moment,
         removals: &mut Removals<K::Owned, V>,
@@ -177,24 +197,24 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
             new.leave(Cause::Invalidated, removals);
             return Outcome::Declined;
         }
+        let mut known = None;
         if let Some((slot, held)) = self.find(new.hash, new.key.borrow()) {
-            let is_live = self.deadline(slot, held).is_none_or(|deadline| now < deadline);
-            if is_live && new.entry.is_older_than(&held.entry) {
+            let is_live = self.held.lanes.deadline(slot).is_none_or(|deadline| now < deadline);
+            if is_live && self.is_outdated(slot, &new.entry) {
                 self.stats.outdated += 1;
                 new.leave(Cause::Replaced, removals);
                 return Outcome::Declined;
             }
+            known = is_live.then(|| held.list());
             self.take_out(slot, if is_live { Cause::Replaced } else { Cause::Expired }, removals);
         }
         self.remove_dead_at_cold_ends(now, removals);
-        let weight = self.weight_of(&new, weight);
-        if !new.entry.is_live(now) {
+        if new.entry.is_live(now) {
+            self.move_in(new, weight, now, known, removals);
+        } else {
+            self.weight_of(&new.entry, weight);
             self.stats.expired += 1;
             new.leave(Cause::Expired, removals);
-        } else if self.make_room(new.list(), weight, removals) {
-            self.move_in(new, weight, now);
-        } else {
-            new.leave(Cause::Evicted, removals);
         }
         Outcome::Accepted
     }
@@ -203,6 +223,28 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         if let Some((slot, _)) = self.find(hash, key) {
             self.take_out(slot, Cause::Invalidated, removals);
         }
+    }
+
+    /// Brings the capacity closer to `capacity`, with up to `most` evictions; whether it is there.
+    pub(super) fn resize(
+        &mut self,
+        capacity: u64,
+        most: usize,
+        removals: &mut Removals<K::Owned, V>,
+    ) -> bool {
+        for _ in 0..most {
+            if self.weight() <= capacity {
+                break;
+            }
+            let Some(slot) = self.victim(List::Main) else { break };
+            self.take_out(slot, Cause::Evicted, removals);
+        }
+        self.bounds.capacity = capacity.max(self.weight());
+        self.held.slab.set_limit(self.bounds.most_items());
+        if let Some(policy) = &mut self.policy {
+            policy.set_capacity(self.bounds.capacity);
+        }
+        self.bounds.capacity == capacity
     }
 
     /// Takes everything out; the caller drops it after unlocking.
@@ -218,9 +260,9 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         self.take_all()
     }
 
-    /// The nodes that were taken out, in no order.
-    pub(super) fn into_nodes(self) -> impl Iterator<Item = Node<K::Owned, V>> {
-        self.slab.into_items()
+    /// What was taken out, in no order.
+    pub(super) fn into_items(self) -> impl Iterator<Item = (K::Owned, Option<V>)> {
+        self.held.slab.into_items().map(Node::into_parts)
     }
 
     /// Removes the dead entries of `count` slots; the next ones to look at, if there are more.
@@ -231,110 +273,185 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         now: Moment,
         removals: &mut Removals<K::Owned, V>,
     ) -> Option<usize> {
-        let mut slots = self.slab.slots(from);
+        let mut slots = self.held.slab.slots(from);
         for slot in slots.by_ref().take(count) {
             self.remove_if_dead(slot, now, removals);
         }
         slots.next().map(|_| from + count)
     }
 
-    pub(super) fn len(&self, list: List) -> usize {
-        self.slab.len(list)
+    /// Found entries.
+    pub(super) fn len(&self) -> usize {
+        self.lists.len(List::Main) + self.lists.len(List::Small)
+    }
+
+    pub(super) fn absent_len(&self) -> usize {
+        self.lists.len(List::Absent)
     }
 
     /// What the found entries weigh together.
     pub(super) fn weight(&self) -> u64 {
-        self.used[List::Found as usize]
+        self.lists.weight(List::Main) + self.lists.weight(List::Small)
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
         self.stats
     }
 
+    #[inline]
     fn find(&self, hash: u64, key: &K) -> Option<(Slot, &Node<K::Owned, V>)> {
-        let is_key =
-            |&slot: &Slot| self.slab.get(slot).is_some_and(|node| node.key.borrow() == key);
-        let slot = *self.table.find(hash, is_key)?;
-        Some((slot, self.slab.get(slot)?))
+        let hash = short(hash);
+        let node_of = |slot| self.held.slab.get(slot).filter(|node| node.hash() == hash);
+        let is_key = |&slot: &Slot| node_of(slot).is_some_and(|node| node.key().borrow() == key);
+        let slot = *self.table.find(long(hash), is_key)?;
+        Some((slot, self.held.slab.get(slot)?))
     }
 
-    /// When a node dies; `None` if it has no end, and no clock need be read.
-    fn deadline(&self, slot: Slot, node: &Node<K::Owned, V>) -> Option<Moment> {
-        self.deadlines.get(slot).or(node.entry.expiry())
+    /// Whether the life of a slot's entry is over. The clock is read only if it has an end.
+    #[inline]
+    fn is_dead(&self, slot: Slot, clock: &Clock) -> bool {
+        self.held.lanes.deadline(slot).is_some_and(|deadline| deadline <= clock.now())
     }
 
-    /// When an entry that is used now dies, if it is not used again.
-    fn idle_end(&self, entry: &Entry<V>, now: Moment) -> Option<Moment> {
-        let until = now + self.bounds.time_to_idle?;
-        Some(entry.expiry().map_or(until, |expiry| expiry.min(until)))
+    fn is_outdated(&self, slot: Slot, new: &Entry<V>) -> bool {
+        let versions = new.version().zip(self.held.lanes.version(slot));
+        versions.is_some_and(|(new, held)| new < held)
     }
 
-    fn bound(&self, list: List) -> u64 {
-        match list {
-            List::Found => self.bounds.capacity,
-            List::Absent => self.bounds.absent_capacity,
-        }
+    /// Lets the entry of a slot live for its idle time from now on, within what else ends its life.
+    fn begin_idling(&mut self, slot: Slot, now: Moment) {
+        let lanes = &mut self.held.lanes;
+        let until = self.bounds.time_to_idle.map(|idle| now + idle);
+        let end = until.map(|until| lanes.expiry.get(slot).map_or(until, |end| end.min(until)));
+        lanes.idle_end.set(slot, end, self.held.slab.numbers());
     }
 
-    fn touch(&mut self, list: List, slot: Slot) {
-        if self.is_ordered[list as usize] {
-            self.slab.touch(list, slot);
-        }
-    }
-
-    fn weight_of(&mut self, node: &Node<K::Owned, V>, weight: u64) -> u64 {
-        if !self.bounds.weighed || node.entry.is_absent() {
+    /// What an entry weighs here, by what its weigher said.
+    fn weight_of(&mut self, entry: &Entry<V>, said: u64) -> u64 {
+        if !self.bounds.weighed || entry.is_absent() {
             return 1;
         }
-        self.stats.zero_weights += u64::from(weight == 0);
-        weight.max(1)
+        self.stats.zero_weights += u64::from(said == 0);
+        said.max(1)
     }
 
-    /// Evicts from the cold end until `weight` more fits; whether it then does.
-    fn make_room(&mut self, list: List, weight: u64, removals: &mut Removals<K::Owned, V>) -> bool {
-        let Some(allowed) = self.bound(list).checked_sub(weight) else {
-            self.stats.too_heavy += u64::from(list == List::Found);
-            return false;
+    /// Stores an entry of a key that is not there; `known` is the list that the key was on.
+    fn move_in(
+        &mut self,
+        new: Arrival<K::Owned, V>,
+        weight: u64,
+        now: Moment,
+        known: Option<List>,
+        removals: &mut Removals<K::Owned, V>,
+    ) {
+        let weight = self.weight_of(&new.entry, weight);
+        let placed = if new.entry.is_absent() {
+            self.make_room_for_absent(removals)
+        } else {
+            self.make_room(short(new.hash), weight, known, removals)
         };
-        while self.used[list as usize] > allowed || !self.slab.has_room() {
-            let Some(slot) = self.slab.coldest(list) else { return false };
-            self.take_out(slot, Cause::Evicted, removals);
+        match placed {
+            Some(list) => self.settle_in(new, list, weight, now, known.is_some()),
+            None => new.leave(Cause::Evicted, removals),
         }
-        true
     }
 
-    /// Stores a node of a key that is not there, in room that was made for it.
-    fn move_in(&mut self, node: Node<K::Owned, V>, weight: u64, now: Moment) {
-        let (hash, list) = (node.hash, node.list());
-        let deadline = self.idle_end(&node.entry, now);
-        let Some(slot) = self.slab.insert(list, node) else { return };
-        let slab = &self.slab;
-        let hash_of = |&slot: &Slot| slab.get(slot).map_or(0, |node| node.hash);
-        self.table.insert_unique(hash, slot, hash_of);
-        self.weights.set(slot, weight);
-        if let Some(deadline) = deadline {
-            self.deadlines.set(slot, deadline);
+    /// Evicts until `weight` more fits; the list that the entry is to be on, if it then does.
+    fn make_room(
+        &mut self,
+        hash: u32,
+        weight: u64,
+        known: Option<List>,
+        removals: &mut Removals<K::Owned, V>,
+    ) -> Option<List> {
+        let Some(allowed) = self.bounds.capacity.checked_sub(weight) else {
+            self.stats.too_heavy += 1;
+            return None;
+        };
+        let known = known.filter(|list| *list != List::Absent);
+        let (list, loser) = match (&mut self.policy, known) {
+            (Some(policy), None) => policy.admit(hash, weight, &mut self.lists, &self.held),
+            (_, known) => (known.unwrap_or(List::Main), None),
+        };
+        if let Some(loser) = loser {
+            self.take_out(loser, Cause::Evicted, removals);
         }
-        self.used[list as usize] += weight;
+        while self.weight() > allowed || !self.held.slab.has_room() {
+            let victim = self.victim(List::Main)?;
+            self.take_out(victim, Cause::Evicted, removals);
+        }
+        Some(list)
+    }
+
+    fn make_room_for_absent(&mut self, removals: &mut Removals<K::Owned, V>) -> Option<List> {
+        let allowed = self.bounds.absent_capacity.checked_sub(1)?;
+        while self.lists.weight(List::Absent) > allowed || !self.held.slab.has_room() {
+            let victim = self.victim(List::Absent)?;
+            self.take_out(victim, Cause::Evicted, removals);
+        }
+        Some(List::Absent)
+    }
+
+    /// Who has to leave: a found entry, or an absent one.
+    fn victim(&mut self, list: List) -> Option<Slot> {
+        match &mut self.policy {
+            Some(policy) if list != List::Absent => policy.victim(&mut self.lists, &self.held),
+            _ => self.coldest(list),
+        }
+    }
+
+    /// The entry of a list that was not used for longest. Where hits do not keep the order, one that
+    /// was used since it last came up gets another turn instead.
+    fn coldest(&mut self, list: List) -> Option<Slot> {
+        loop {
+            let slot = self.lists.coldest(list)?;
+            if !self.held.mark(slot).is_some_and(Mark::spend) {
+                return Some(slot);
+            }
+            self.lists.touch(list, slot);
+        }
+    }
+
+    /// Stores an entry in room that was made for it.
+    fn settle_in(
+        &mut self,
+        new: Arrival<K::Owned, V>,
+        list: List,
+        weight: u64,
+        now: Moment,
+        is_known: bool,
+    ) {
+        let hash = short(new.hash);
+        let (value, entry) = new.entry.split();
+        let node = Node::new(hash, new.key, value);
+        node.mark().enter(list);
+        if is_known && self.bounds.rule == Rule::Adaptive {
+            // Written again is used.
+            node.mark().bump();
+        }
+        let held = &mut self.held;
+        let Some(slot) = held.slab.insert(node) else { return };
+        let numbers = held.slab.numbers();
+        held.lanes.set(slot, &entry, numbers);
+        held.lanes.weight.set(slot, weight, numbers);
+        self.table.insert_unique(long(hash), slot, |&slot| long(held.hash(slot)));
+        self.lists.push(list, slot, weight, numbers);
+        self.begin_idling(slot, now);
+        if let Some(policy) = &self.policy {
+            policy.settle(&mut self.lists, &self.held);
+        }
     }
 
     /// Removes the node of a slot, if there is one.
-    pub(super) fn take_out(
-        &mut self,
-        slot: Slot,
-        cause: Cause,
-        removals: &mut Removals<K::Owned, V>,
-    ) {
-        let Some(node) = self.slab.get(slot) else { return };
-        let list = node.list();
-        if let Ok(cell) = self.table.find_entry(node.hash, |&other| other == slot) {
+    fn take_out(&mut self, slot: Slot, cause: Cause, removals: &mut Removals<K::Owned, V>) {
+        let Some(node) = self.held.slab.remove(slot) else { return };
+        if let Ok(cell) = self.table.find_entry(long(node.hash()), |&other| other == slot) {
             cell.remove();
         }
-        let Some(node) = self.slab.remove(list, slot) else { return };
-        self.used[list as usize] -= self.weights.get(slot).unwrap_or(1);
-        match (cause, list) {
-            (Cause::Evicted, List::Found) => self.stats.evicted += 1,
+        self.lists.remove(node.list(), slot, self.held.weight(slot));
+        match (cause, node.list()) {
             (Cause::Evicted, List::Absent) => self.stats.absent_evicted += 1,
+            (Cause::Evicted, _) => self.stats.evicted += 1,
             (Cause::Expired, _) => self.stats.expired += 1,
             _ => {}
         }
@@ -342,9 +459,9 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
     }
 
     fn remove_dead_at_cold_ends(&mut self, now: Moment, removals: &mut Removals<K::Owned, V>) {
-        for list in [List::Found, List::Absent] {
+        for list in List::ALL {
             for _ in 0..SWEPT_PER_PUT {
-                let Some(slot) = self.slab.coldest(list) else { break };
+                let Some(slot) = self.lists.coldest(list) else { break };
                 if !self.remove_if_dead(slot, now, removals) {
                     break;
                 }
@@ -359,37 +476,12 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         now: Moment,
         removals: &mut Removals<K::Owned, V>,
     ) -> bool {
-        let Some(node) = self.slab.get(slot) else { return false };
-        let is_dead = self.deadline(slot, node).is_some_and(|deadline| deadline <= now);
+        let is_dead = self.held.slab.get(slot).is_some()
+            && self.held.lanes.deadline(slot).is_some_and(|deadline| deadline <= now);
         if is_dead {
             self.take_out(slot, Cause::Expired, removals);
         }
         is_dead
-    }
-}
-
-#[cfg(test)]
-impl<K: ?Sized + Key, V: Value> Store<K, V> {
-    /// Recounts everything.
-    fn validate(&self) {
-        self.slab.validate();
-        for list in [List::Found, List::Absent] {
-            let slots = self.slab.order(list);
-            let weight = |&slot: &Slot| self.weights.get(slot).unwrap_or(1);
-            assert_eq!(slots.iter().map(weight).sum::<u64>(), self.used[list as usize]);
-            assert!(self.used[list as usize] <= self.bound(list));
-            slots.into_iter().for_each(|slot| self.validate_node(list, slot));
-        }
-        assert_eq!(self.table.len(), self.len(List::Found) + self.len(List::Absent));
-    }
-
-    fn validate_node(&self, list: List, slot: Slot) {
-        let node = self.slab.get(slot).expect("a slot on a list holds a node");
-        assert_eq!(node.list(), list);
-        assert_eq!(self.find(node.hash, node.key.borrow()).map(|(slot, _)| slot), Some(slot));
-        let deadline = self.deadline(slot, node);
-        assert!(deadline <= node.entry.expiry() || node.entry.expiry().is_none());
-        assert_eq!(deadline.is_some(), self.deadlines.0.is_some() || node.entry.expiry().is_some());
     }
 }
 

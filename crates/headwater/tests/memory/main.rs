@@ -2,6 +2,7 @@
 //! and threads.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
+mod bounded;
 mod face;
 mod lives;
 mod model;

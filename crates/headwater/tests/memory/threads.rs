@@ -1,6 +1,6 @@
 //! Many threads at once: the bounds hold for every observer, and nothing is lost or told twice.
 
-use headwater::{Entry, LruCache, MemoryCache, Tier};
+use headwater::{Entry, LruCache, MemoryBuilder, MemoryCache, Tier};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -42,43 +42,66 @@ fn work(cache: &impl Tier<Key = u64, Value = u64>, seed: u64) -> u64 {
     puts
 }
 
+/// A cache's builder, with a listener that counts.
+fn counting<C>(
+    builder: MemoryBuilder<u64, u64, C>,
+    told: &Arc<AtomicU64>,
+) -> MemoryBuilder<u64, u64, C> {
+    let count = Arc::clone(told);
+    builder.weigher(|_, value| 1 + value % 7).absent_capacity(4).on_removal(move |_, _, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+    })
+}
+
+/// Has threads work on a cache of weight 50, and holds it to its bounds meanwhile.
+macro_rules! capacity_holds {
+    ($cache:ident, $told:ident) => {{
+        let (cache, told) = ($cache, $told);
+        let done = AtomicBool::new(false);
+        let puts: u64 = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert!(cache.weight() <= 50);
+                    assert!(cache.absent_len() <= 4);
+                }
+            });
+            let workers: Vec<_> = (0..THREADS)
+                .map(|seed| {
+                    scope.spawn({
+                        let cache = &cache;
+                        move || work(cache, seed + 1)
+                    })
+                })
+                .collect();
+            let puts = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+            done.store(true, Ordering::Relaxed);
+            watcher.join().unwrap();
+            puts
+        });
+        assert_eq!(
+            told.load(Ordering::Relaxed) + cache.len() as u64,
+            puts,
+            "each told exactly once"
+        );
+        drop(super::face(&cache).clear());
+        assert_eq!((cache.len(), cache.weight(), cache.absent_len()), (0, 0, 0));
+        assert_eq!(told.load(Ordering::Relaxed), puts);
+    }};
+}
+
 #[test]
 fn capacity_holds_at_every_instant_for_every_thread() {
     let told = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&told);
-    let cache = LruCache::<u64, u64>::builder(50)
-        .weigher(|_, value| 1 + value % 7)
-        .absent_capacity(5)
-        .on_removal(move |_, _, _| {
-            count.fetch_add(1, Ordering::Relaxed);
-        })
-        .build()
-        .unwrap();
-    let done = AtomicBool::new(false);
-    let puts: u64 = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                assert!(cache.weight() <= 50);
-                assert!(cache.absent_len() <= 5);
-            }
-        });
-        let workers: Vec<_> = (0..THREADS)
-            .map(|seed| {
-                scope.spawn({
-                    let cache = &cache;
-                    move || work(cache, seed + 1)
-                })
-            })
-            .collect();
-        let puts = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
-        done.store(true, Ordering::Relaxed);
-        watcher.join().unwrap();
-        puts
-    });
-    assert_eq!(told.load(Ordering::Relaxed) + cache.len() as u64, puts, "each told exactly once");
-    drop(super::face(&cache).clear());
-    assert_eq!((cache.len(), cache.weight(), cache.absent_len()), (0, 0, 0));
-    assert_eq!(told.load(Ordering::Relaxed), puts);
+    let cache = counting(LruCache::builder(50), &told).build().unwrap();
+    capacity_holds!(cache, told);
+}
+
+#[test]
+fn capacity_of_several_shards_holds_at_every_instant_for_every_thread() {
+    let told = Arc::new(AtomicU64::new(0));
+    let cache = MemoryCache::builder().capacity(50).shards(4);
+    let cache = counting(cache, &told).build().unwrap();
+    capacity_holds!(cache, told);
 }
 
 #[test]

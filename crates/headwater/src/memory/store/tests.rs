@@ -20,16 +20,48 @@ fn at(second: u64) -> Moment {
 }
 
 const COUNTED: Bounds =
-    Bounds { capacity: 8, absent_capacity: 3, weighed: false, time_to_idle: None };
+    Bounds { rule: Rule::Lru, capacity: 8, absent_capacity: 3, weighed: false, time_to_idle: None };
 
 /// Hashes of few values, so that keys collide.
-fn node(key: u8, entry: Entry<u32>) -> Node<u8, u32> {
-    Node { hash: u64::from(key % 4), key, entry }
+fn arrival(key: u8, entry: Entry<u32>) -> Arrival<u8, u32> {
+    Arrival { hash: u64::from(key % 4), key, entry }
+}
+
+impl Store<u8, u32> {
+    /// Recounts everything.
+    fn validate(&self) {
+        let mut slots = Vec::new();
+        for list in List::ALL {
+            let order = self.lists.order(list);
+            let weight = |slot: &Slot| self.held.weight(*slot);
+            assert_eq!(order.iter().map(weight).sum::<u64>(), self.lists.weight(list));
+            order.iter().for_each(|&slot| self.validate_node(list, slot));
+            slots.extend(order);
+        }
+        assert!(self.weight() <= self.bounds.capacity);
+        assert!(self.absent_len() as u64 <= self.bounds.absent_capacity);
+        assert!(self.policy.is_some() || self.lists.len(List::Small) == 0);
+        assert_eq!((self.table.len(), self.held.slab.len()), (slots.len(), slots.len()));
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots.len(), self.held.slab.len(), "each slot is on one list");
+    }
+
+    fn validate_node(&self, list: List, slot: Slot) {
+        let node = self.held.slab.get(slot).expect("a slot on a list holds a node");
+        assert_eq!(node.list(), list);
+        let found = self.find(node.hash().into(), node.key()).map(|(slot, _)| slot);
+        assert_eq!(found, Some(slot));
+        let (deadline, expiry) = (self.held.lanes.deadline(slot), self.held.lanes.expiry.get(slot));
+        assert!(deadline <= expiry || expiry.is_none());
+        let has_end = self.bounds.time_to_idle.is_some() || expiry.is_some();
+        assert_eq!(deadline.is_some(), has_end);
+    }
 }
 
 fn put(store: &mut Store<u8, u32>, key: u8, weight: u64) -> (Outcome, usize) {
     let mut removals = Removals::none();
-    let outcome = store.put(node(key, Entry::found(1)), weight, at(0), &mut removals);
+    let outcome = store.put(arrival(key, Entry::found(1)), weight, at(0), &mut removals);
     store.validate();
     (outcome, removals.len())
 }
@@ -46,6 +78,41 @@ fn random_entry(second: u64) -> Entry<u32> {
     entry
 }
 
+/// One random operation; `step` is also the time in quarters of a second.
+fn operate(store: &mut Store<u8, u32>, step: u64) {
+    let second = step / 4;
+    let (key, clock) = (fastrand::u8(..24), Clock::new(At(at(second))));
+    let hash = u64::from(key % 4);
+    let mut removals = Removals::none();
+    match fastrand::u8(..20) {
+        0..8 => {
+            let look = if store.bounds.hits_are_shared() {
+                store.get_shared(hash, &key, &clock)
+            } else {
+                store.get(hash, &key, &clock)
+            };
+            if matches!(look, Look::Dead) {
+                store.remove_dead(hash, &key, at(second), &mut removals);
+                assert_eq!(removals.len(), 1);
+            }
+        }
+        8..16 => {
+            let new = arrival(key, random_entry(second));
+            let _ = store.put(new, fastrand::u64(..24), at(second), &mut removals);
+        }
+        16 => store.remove(hash, &key, &mut removals),
+        17 if store.bounds.capacity != UNBOUNDED => {
+            let capacity = fastrand::u64(1..30);
+            while !store.resize(capacity, 2, &mut removals) {
+                store.validate();
+            }
+        }
+        17 | 18 => drop(store.sweep(fastrand::usize(..8), 4, at(second), &mut removals)),
+        _ if step.is_multiple_of(50) => drop(store.take_all()),
+        _ => {}
+    }
+}
+
 #[test]
 fn random_operations_leave_every_count_and_link_right() {
     let weighed = Bounds { capacity: 20, weighed: true, ..COUNTED };
@@ -53,27 +120,12 @@ fn random_operations_leave_every_count_and_link_right() {
     let unbounded = Bounds { capacity: UNBOUNDED, absent_capacity: 0, ..COUNTED };
     fastrand::seed(11);
     for bounds in [COUNTED, weighed, idle, unbounded] {
-        let mut store = Store::<u8, u32>::new(bounds);
-        for step in 0..3_000 {
-            let second = step / 4;
-            let (key, clock) = (fastrand::u8(..24), Clock::new(At(at(second))));
-            let mut removals = Removals::none();
-            match fastrand::u8(..20) {
-                0..8 => {
-                    if let Look::Dead(slot) = store.get(u64::from(key % 4), &key, &clock) {
-                        store.take_out(slot, Cause::Expired, &mut removals);
-                    }
-                }
-                8..16 => {
-                    let new = node(key, random_entry(second));
-                    let _ = store.put(new, fastrand::u64(..24), at(second), &mut removals);
-                }
-                16..18 => store.remove(u64::from(key % 4), &key, &mut removals),
-                18 => drop(store.sweep(fastrand::usize(..8), 4, at(second), &mut removals)),
-                _ if step % 50 == 0 => drop(store.take_all()),
-                _ => {}
+        for rule in [Rule::Lru, Rule::Adaptive] {
+            let mut store = Store::<u8, u32>::new(Bounds { rule, ..bounds });
+            for step in 0..6_000 {
+                operate(&mut store, step);
+                store.validate();
             }
-            store.validate();
         }
     }
 }
@@ -81,15 +133,32 @@ fn random_operations_leave_every_count_and_link_right() {
 #[test]
 fn full_slab_evicts_from_the_same_list_or_declines() {
     let mut store = Store::<u8, u32>::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
-    store.slab = Slab::new(2);
+    store.held.slab = Slab::new(2);
     assert_eq!(put(&mut store, 1, 1), (Outcome::Accepted, 0));
     assert_eq!(put(&mut store, 2, 1), (Outcome::Accepted, 0));
     let mut removals = Removals::none();
-    store.put(node(9, Entry::absent()), 1, at(0), &mut removals);
+    store.put(arrival(9, Entry::absent()), 1, at(0), &mut removals);
     store.validate();
-    assert_eq!((removals.len(), store.len(List::Found), store.len(List::Absent)), (1, 2, 0));
+    assert_eq!((removals.len(), store.len(), store.absent_len()), (1, 2, 0));
     assert_eq!(put(&mut store, 3, 1), (Outcome::Accepted, 1));
     assert!(store.find(1, &1).is_none() && store.find(3, &3).is_some());
+}
+
+#[test]
+fn lower_capacity_is_reached_in_steps_and_a_higher_one_at_once() {
+    for rule in [Rule::Lru, Rule::Adaptive] {
+        let mut store = Store::<u8, u32>::new(Bounds { rule, capacity: 20, ..COUNTED });
+        (0..20).for_each(|key| assert_eq!(put(&mut store, key, 1).0, Outcome::Accepted));
+        let mut removals = Removals::none();
+        assert!(!store.resize(5, 10, &mut removals));
+        assert_eq!((store.bounds.capacity, store.len(), removals.len()), (10, 10, 10));
+        store.validate();
+        assert!(store.resize(5, 10, &mut removals));
+        assert_eq!((store.bounds.capacity, store.len(), removals.len()), (5, 5, 15));
+        assert!(store.resize(30, 1, &mut removals));
+        (100..125).for_each(|key| assert_eq!(put(&mut store, key, 1), (Outcome::Accepted, 0)));
+        assert_eq!(store.len(), 30);
+    }
 }
 
 #[test]
@@ -109,13 +178,13 @@ fn sweep_goes_on_where_it_stopped() {
     for key in 0..10 {
         let mut removals = Removals::none();
         let entry = Entry::found(1).expires_at(at(u64::from(key % 2) + 1));
-        store.put(node(key, entry), 1, at(0), &mut removals);
+        store.put(arrival(key, entry), 1, at(0), &mut removals);
     }
     let mut removals = Removals::none();
     assert_eq!(store.sweep(0, 4, at(1), &mut removals), Some(4));
     assert_eq!(store.sweep(4, 4, at(1), &mut removals), Some(8));
     assert_eq!(store.sweep(8, 4, at(1), &mut removals), None);
-    assert_eq!((removals.len(), store.len(List::Found)), (5, 5));
+    assert_eq!((removals.len(), store.len()), (5, 5));
     store.validate();
 }
 
@@ -123,7 +192,7 @@ fn sweep_goes_on_where_it_stopped() {
 fn closed_store_keeps_nothing() {
     let mut store = Store::<u8, u32>::new(COUNTED);
     put(&mut store, 1, 1);
-    assert_eq!(store.close().into_nodes().count(), 1);
+    assert_eq!(store.close().into_items().count(), 1);
     assert_eq!(put(&mut store, 2, 1), (Outcome::Declined, 1));
-    assert_eq!(store.len(List::Found), 0);
+    assert_eq!(store.len(), 0);
 }
