@@ -1,0 +1,3 @@
+//! Presence, on all stores.
+
+mod roster;
