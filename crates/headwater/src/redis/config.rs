@@ -385,12 +385,18 @@ impl RedisConfig {
         self.build(codec, None)
     }
 
-    fn build<K, V, C>(mut self, codec: C, check: Option<Check<V>>) -> Result<RedisCache<K, V, C>>
+    fn build<K, V, C>(self, codec: C, check: Option<Check<V>>) -> Result<RedisCache<K, V, C>>
     where
         K: ?Sized + Key + RedisKey,
         V: Value,
         C: Codec<V>,
     {
+        let (dialer, layout, settings) = self.parts()?;
+        Ok(RedisCache::new(dialer, layout, settings, codec, check))
+    }
+
+    /// What everything that connects by this configuration is made of, if it makes sense.
+    pub(super) fn parts(mut self) -> Result<(Dialer, Layout, Settings)> {
         if let Some(fault) = self.fault() {
             return Err(Error::new(ErrorKind::InvalidConfig, fault));
         }
@@ -401,7 +407,7 @@ impl RedisConfig {
         self.settings.form.is_plain = self.is_go;
         self.settings.is_coherent = self.coherence.unwrap_or(!self.is_go);
         let settings = self.settings.clone();
-        Ok(RedisCache::new(self.dialer(), layout, settings, codec, check))
+        Ok((self.dialer(), layout, settings))
     }
 
     fn dialer(self) -> Dialer {

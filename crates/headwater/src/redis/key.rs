@@ -253,7 +253,7 @@ impl Layout {
     }
 }
 
-fn escape(raw: &[u8], special: &[u8], out: &mut Vec<u8>) {
+pub(super) fn escape(raw: &[u8], special: &[u8], out: &mut Vec<u8>) {
     for byte in raw {
         if special.contains(byte) {
             let _ = write!(out, "%{byte:02X}");
@@ -263,7 +263,7 @@ fn escape(raw: &[u8], special: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
     let mut raw = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
     while let Some((byte, after)) = rest.split_first() {

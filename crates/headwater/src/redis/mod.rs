@@ -82,6 +82,7 @@ mod link;
 mod news;
 mod read;
 mod remove;
+mod roster;
 mod script;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
@@ -95,6 +96,7 @@ pub use cache::RedisCache;
 pub use config::RedisConfig;
 pub use key::{MAX_KEY, RedisKey};
 pub use news::Coherence;
+pub use roster::RedisRoster;
 pub use stats::RedisStats;
 
 /// The client crate, of which [`RedisConfig::from_client`] takes a type.

@@ -3,7 +3,7 @@
 use super::{STRANGE_KEYS, TestTime};
 use crate::ErrorKind;
 use crate::presence::{Event, Member, Reason, Roster, RosterStore, Watch};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -290,7 +290,7 @@ checks! {
         assert_eq!(next(&mut watch).await, Event::Online(text("ada")));
         assert!(matches!(next(&mut watch).await, Event::Join(_)));
         // However the steps fall, some step is the first after the end.
-        let (_, told) = tokio::join!(
+        let (_, told) = join(
             async {
                 for _ in 0..6 {
                     time.pass(time.scaled(TTL) / 3).await;
@@ -298,7 +298,8 @@ checks! {
                 }
             },
             next(&mut watch),
-        );
+        )
+        .await;
         assert_eq!(told, Event::Expire(text("ada"), connection));
         assert_eq!(next(&mut watch).await, Event::Offline(text("ada")));
     }
