@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
+#[cfg(feature = "redis")]
+mod faults;
 mod roster;
 #[cfg(feature = "redis")]
 #[allow(dead_code, reason = "of the Redis tier's tests, which use all of it")]

@@ -188,7 +188,7 @@ local from = '-'
 if after ~= '' then from = '(' .. after end
 local place = ''
 if not alive then
-  if redis.call('EXISTS', S) == 0 then log('b', '', '') end
+  if redis.call('EXISTS', S) == 0 or redis.call('XLEN', S) == 0 then log('b', '', '') end
   place = redis.call('XREVRANGE', S, '+', '-', 'COUNT', 1)[1][1]
 end
 local members = redis.call('ZRANGE', L, from, '+', 'BYLEX', 'LIMIT', 0, most)
