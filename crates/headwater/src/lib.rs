@@ -98,6 +98,7 @@ mod flight;
 mod key;
 mod memory;
 mod observe;
+pub mod presence;
 mod read_through;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -86,6 +86,7 @@ mod script;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
 mod stats;
+mod store;
 mod tier;
 mod value;
 mod write;
@@ -96,6 +97,12 @@ pub use config::RedisConfig;
 pub use key::{MAX_KEY, RedisKey};
 pub use news::Coherence;
 pub use stats::RedisStats;
+pub use store::RedisStore;
+
+pub(crate) use go::{Check, check as check_go};
+pub(crate) use key::Layout;
+pub(crate) use link::Again;
+pub(crate) use script::{Script, Step};
 
 /// The client crate, of which [`RedisConfig::from_client`] takes a type.
 pub use ::redis as client;

@@ -15,8 +15,9 @@
 //!
 //! makes a module `memory` with a `#[tokio::test]` for each check. There are
 //! [`fetcher_conformance!`](crate::fetcher_conformance),
-//! [`cache_conformance!`](crate::cache_conformance) and
-//! [`tier_conformance!`](crate::tier_conformance); they need `tokio` with its macros among your
+//! [`cache_conformance!`](crate::cache_conformance),
+//! [`tier_conformance!`](crate::tier_conformance) and
+//! [`presence_conformance!`](crate::presence_conformance); they need `tokio` with its macros among your
 //! dependencies.
 //!
 //! The rest controls what tests must not leave to chance: [`ManualClock`] is time, [`Gate`] and
@@ -30,6 +31,8 @@ mod clock;
 pub mod fetcher;
 mod fleet;
 mod model;
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
+pub mod presence;
 mod remote;
 mod source;
 #[allow(clippy::expect_used, reason = "a check fails by panicking")]
@@ -139,6 +142,36 @@ macro_rules! tier_conformance {
                 an_entry_is_dead_when_its_life_is_over,
                 a_life_is_never_lengthened,
                 an_older_version_is_declined,
+                close_is_idempotent_and_final,
+            ]
+        );
+    };
+}
+
+/// Makes a module of tests that hold a [`Presence`](crate::presence::Presence) to its promises.
+///
+/// The second argument makes the store, empty: an async function of a
+/// [`ManualClock`](crate::testkit::ManualClock) that the store goes by, or of
+/// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. Keys are `str`,
+/// values `String`; entries live for a minute or so if nothing is said.
+#[macro_export]
+macro_rules! presence_conformance {
+    ($name:ident, $make:expr) => {
+        $crate::__conformance!(
+            presence,
+            $name,
+            $make,
+            [
+                absent_is_none,
+                what_was_set_is_there_until_deleted,
+                many_keys_are_answered_in_order_with_duplicates,
+                strange_keys_are_told_apart,
+                a_large_value_comes_back_whole,
+                an_entry_is_gone_when_its_life_is_over,
+                remaining_life_is_told,
+                a_touch_gives_a_new_life,
+                one_of_many_sets_if_absent,
+                only_what_is_meant_is_deleted,
                 close_is_idempotent_and_final,
             ]
         );

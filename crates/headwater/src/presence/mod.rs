@@ -1,0 +1,13 @@
+//! Presence: state that has no source of truth, lives for a while, and is shared by whoever uses the
+//! same store.
+//!
+//! [`PresenceCache`] is what a service depends on; [`Presence`] adds lives to it. Both are kept by
+//! [`MemoryPresence`] and, with feature `redis`, by `RedisPresence`.
+//!
+//! What is absent is `None`. A store that is down is an error, because nothing stands behind it.
+
+mod cache;
+
+#[cfg(feature = "redis")]
+pub use cache::RedisPresence;
+pub use cache::{BoxPresence, MemoryPresence, Presence, PresenceCache};
