@@ -108,6 +108,7 @@ mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod tier;
+mod token;
 
 pub use batch::Batching;
 pub use chain::{ChainBuilder, Headwater};

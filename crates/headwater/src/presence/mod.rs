@@ -4,10 +4,14 @@
 //! [`PresenceCache`] is what a service depends on; [`Presence`] adds lives to it. Both are kept by
 //! [`MemoryPresence`] and, with feature `redis`, by `RedisPresence`.
 //!
+//! [`Locks`] are leases on names, with fencing tokens.
+//!
 //! What is absent is `None`. A store that is down is an error, because nothing stands behind it.
 
 mod cache;
+mod lock;
 
 #[cfg(feature = "redis")]
 pub use cache::RedisPresence;
 pub use cache::{BoxPresence, MemoryPresence, Presence, PresenceCache};
+pub use lock::{Lock, Locks};

@@ -6,6 +6,7 @@
 
 mod cache;
 mod conformance;
+mod lock;
 #[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
 #[path = "../redis/server.rs"]
 mod server;
