@@ -4,14 +4,18 @@
 //! [`PresenceCache`] is what a service depends on; [`Presence`] adds lives to it. Both are kept by
 //! [`MemoryPresence`] and, with feature `redis`, by `RedisPresence`.
 //!
-//! [`Locks`] are leases on names, with fencing tokens.
+//! [`Locks`] are leases on names, with fencing tokens. With feature `sessions` there are `Sessions`.
 //!
 //! What is absent is `None`. A store that is down is an error, because nothing stands behind it.
 
 mod cache;
 mod lock;
+#[cfg(feature = "sessions")]
+mod session;
 
 #[cfg(feature = "redis")]
 pub use cache::RedisPresence;
 pub use cache::{BoxPresence, MemoryPresence, Presence, PresenceCache};
 pub use lock::{Lock, Locks};
+#[cfg(feature = "sessions")]
+pub use session::{Saved, Session, SessionId, Sessions};

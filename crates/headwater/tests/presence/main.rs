@@ -10,3 +10,4 @@ mod lock;
 #[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
 #[path = "../redis/server.rs"]
 mod server;
+mod session;

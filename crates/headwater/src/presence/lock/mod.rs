@@ -86,7 +86,7 @@ trait LockStore: Send + Sync {
 /// # In Redis
 /// The lock `invoice` of namespace `shop` is the string `shop%lock:invoice`, holding its owner's
 /// token, and its last fencing token is kept, for ever, as `{shop%lock:invoice}:fence`. With
-/// [`go_compatible`](crate::redis::RedisConfig::go_compatible) the lock's key is the name as it is, so
+/// `RedisConfig::go_compatible` the lock's key is the name as it is, so
 /// that it excludes owners that use Go's `redislock` or `redsync` (with one pool) on that key; those
 /// take no fencing tokens.
 ///
