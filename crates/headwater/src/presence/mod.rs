@@ -17,5 +17,7 @@ mod session;
 pub use cache::RedisPresence;
 pub use cache::{BoxPresence, MemoryPresence, Presence, PresenceCache};
 pub use lock::{Lock, Locks};
+#[cfg(feature = "tower-sessions")]
+pub use session::TowerSessions;
 #[cfg(feature = "sessions")]
 pub use session::{Saved, Session, SessionId, Sessions};

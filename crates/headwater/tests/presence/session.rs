@@ -160,3 +160,31 @@ async fn ids_differ_and_are_not_shown() {
         assert!(SessionId::parse(text).is_none(), "{text}");
     }
 }
+
+#[cfg(feature = "tower-sessions")]
+#[tokio::test]
+async fn tower_sessions_keep_their_records_in_presence() {
+    use headwater::presence::{BoxPresence, MemoryPresence, RedisPresence, TowerSessions};
+    use time::{Duration, OffsetDateTime};
+    use tower_sessions_core::SessionStore;
+    use tower_sessions_core::session::{Id, Record};
+
+    let memory = BoxPresence::new(MemoryPresence::<i128, Record>::new());
+    let redis = BoxPresence::new(RedisPresence::<i128, Record>::new(&store().await));
+    for store in [TowerSessions::new(memory), TowerSessions::new(redis)] {
+        let expiry_date = OffsetDateTime::now_utc() + Duration::hours(1);
+        let data = [("name".to_owned(), "ada".into())].into_iter().collect();
+        let mut first = Record { id: Id(-7), data, expiry_date };
+        let mut second = first.clone();
+        store.create(&mut first).await.expect("created");
+        store.create(&mut second).await.expect("created under another id");
+        assert_ne!(first.id, second.id);
+        assert_eq!(store.load(&first.id).await.expect("an answer").as_ref(), Some(&first));
+        store.delete(&first.id).await.expect("deleted");
+        assert!(store.load(&first.id).await.expect("an answer").is_none());
+        second.expiry_date = OffsetDateTime::now_utc() - Duration::hours(1);
+        store.save(&second).await.expect("saved");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        assert!(store.load(&second.id).await.expect("an answer").is_none(), "it is over");
+    }
+}

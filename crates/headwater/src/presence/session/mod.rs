@@ -4,8 +4,12 @@ mod id;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "tower-sessions")]
+mod tower;
 
 pub use id::SessionId;
+#[cfg(feature = "tower-sessions")]
+pub use tower::TowerSessions;
 
 #[cfg(feature = "redis")]
 use crate::redis::RedisStore;
