@@ -75,6 +75,7 @@
 //! None is on by default, and what is off is not compiled.
 //! - `redis`: `RedisCache`, a tier that processes share, on one server; values as JSON.
 //!   `redis-cluster`, `redis-sentinel` and `redis-tls` add what they say.
+//! - `sessions`: `presence::Sessions`, in memory and in Redis; `tower-sessions` keeps those of the crate of that name in any presence.
 //! - `messagepack`, `postcard`, `compression`, `encryption`: other ways to turn values into bytes.
 //! - `testkit`: conformance suites and the parts to build tests of your own.
 //!
@@ -108,6 +109,7 @@ mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod tier;
+mod token;
 
 pub use batch::Batching;
 pub use chain::{ChainBuilder, Headwater};

@@ -87,6 +87,7 @@ mod script;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
 mod stats;
+mod store;
 mod tier;
 mod value;
 mod write;
@@ -98,6 +99,12 @@ pub use key::{MAX_KEY, RedisKey};
 pub use news::Coherence;
 pub use roster::RedisRoster;
 pub use stats::RedisStats;
+pub use store::RedisStore;
+
+pub(crate) use go::{Check, check as check_go};
+pub(crate) use key::Layout;
+pub(crate) use link::Again;
+pub(crate) use script::{Script, Step};
 
 /// The client crate, of which [`RedisConfig::from_client`] takes a type.
 pub use ::redis as client;

@@ -16,7 +16,8 @@
 //! makes a module `memory` with a `#[tokio::test]` for each check. There are
 //! [`fetcher_conformance!`](crate::fetcher_conformance),
 //! [`cache_conformance!`](crate::cache_conformance),
-//! [`tier_conformance!`](crate::tier_conformance) and
+//! [`tier_conformance!`](crate::tier_conformance),
+//! [`presence_conformance!`](crate::presence_conformance) and
 //! [`roster_conformance!`](crate::roster_conformance); they need `tokio` with its macros among your
 //! dependencies.
 //!
@@ -31,6 +32,8 @@ mod clock;
 pub mod fetcher;
 mod fleet;
 mod model;
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
+pub mod presence;
 mod remote;
 #[allow(clippy::expect_used, reason = "a check fails by panicking")]
 pub mod roster;
@@ -180,6 +183,36 @@ macro_rules! roster_conformance {
                 a_slow_watcher_gets_a_snapshot_instead,
                 many_join_at_once,
                 close_has_all_leave_and_is_final,
+            ]
+        );
+    };
+}
+
+/// Makes a module of tests that hold a [`Presence`](crate::presence::Presence) to its promises.
+///
+/// The second argument makes the store, empty: an async function of a
+/// [`ManualClock`](crate::testkit::ManualClock) that the store goes by, or of
+/// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. Keys are `str`,
+/// values `String`; entries live for a minute or so if nothing is said.
+#[macro_export]
+macro_rules! presence_conformance {
+    ($name:ident, $make:expr) => {
+        $crate::__conformance!(
+            presence,
+            $name,
+            $make,
+            [
+                absent_is_none,
+                what_was_set_is_there_until_deleted,
+                many_keys_are_answered_in_order_with_duplicates,
+                strange_keys_are_told_apart,
+                a_large_value_comes_back_whole,
+                an_entry_is_gone_when_its_life_is_over,
+                remaining_life_is_told,
+                a_touch_gives_a_new_life,
+                one_of_many_sets_if_absent,
+                only_what_is_meant_is_deleted,
+                close_is_idempotent_and_final,
             ]
         );
     };

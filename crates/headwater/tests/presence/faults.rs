@@ -114,7 +114,7 @@ async fn a_trimmed_log_is_no_gap() {
     assert_eq!(snapshot(&mut watch).await, (0, Reason::Begin));
     let held = join(&here, "ada").await;
     until_there_are(&mut watch, 0, 1).await;
-    server.tell("XTRIM headwater:room/0 MAXLEN 0");
+    server.tell("XTRIM headwater%roster:room/0 MAXLEN 0");
     let (_, reason) = snapshot(&mut watch).await;
     assert_eq!(reason, Reason::Resync);
     drop(held);

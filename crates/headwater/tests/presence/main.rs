@@ -1,12 +1,15 @@
-//! Presence, on all stores. Those on servers start theirs: `redis-server` and `redis-cli` must be
-//! there, and `./scripts/test` installs them.
+//! Presence in memory and in Redis, against servers that the tests start themselves.
+//!
+//! `redis-server` and `redis-cli` must be there: `./scripts/test` installs them.
 
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
-#[cfg(feature = "redis")]
+mod cache;
+mod conformance;
 mod faults;
+mod lock;
 mod roster;
-#[cfg(feature = "redis")]
-#[allow(dead_code, reason = "of the Redis tier's tests, which use all of it")]
+#[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
 #[path = "../redis/server.rs"]
 mod server;
+mod session;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One connection's name, unique among all processes: 128 random bits.
+/// One connection's name, unique among all processes; no secret.
 ///
 /// ```
 /// use headwater::presence::ConnectionId;
@@ -19,7 +19,7 @@ impl ConnectionId {
     /// A new one.
     #[must_use]
     pub fn random() -> Self {
-        Self(fastrand::u128(..))
+        Self(crate::token::unique())
     }
 
     /// The connection of which `text` is the `Display` form; `None` if it is of none.
@@ -31,7 +31,7 @@ impl ConnectionId {
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(&crate::token::written(self.0))
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! # Keys
 //! A topic is divided into shards by its keys; each has five Redis keys in one slot of a cluster:
-//! - `ns:topic/shard`, the log: a stream of what happened, trimmed to about 10,000 changes;
-//! - `{ns:topic/shard}:ends`: members by the end of their life, in the server's milliseconds;
-//! - `{ns:topic/shard}:names`: members in the order of their names, so that all connections of a key
+//! - `ns%roster:topic/shard`, the log: a stream of what happened, trimmed to about 10,000 changes;
+//! - `{ns%roster:topic/shard}:ends`: members by the end of their life, in the server's milliseconds;
+//! - `{ns%roster:topic/shard}:names`: members in the order of their names, so that all connections of a key
 //!   stand together, and listings go on where they ended;
-//! - `{ns:topic/shard}:values`: what members say of themselves, as JSON;
-//! - `{ns:topic/shard}:keys`: keys by the latest end of their connections.
+//! - `{ns%roster:topic/shard}:values`: what members say of themselves, as JSON;
+//! - `{ns%roster:topic/shard}:keys`: keys by the latest end of their connections.
 //!
 //! A member's name is its key (with `%` and 0x1f as `%25` and `%1F`), 0x1f, and the connection. All
 //! counts are of members; nothing is counted up and down. What nobody touches goes after two TTLs and
@@ -88,11 +88,12 @@ where
     /// [`ErrorKind::InvalidConfig`] if a setting makes no sense, or it is to be compatible with the
     /// Go package, which has no rosters.
     pub fn connect_lazy(config: RedisConfig) -> Result<Self> {
-        let (dialer, layout, settings) = config.parts()?;
+        let (dialer, layout, settings) = config.checked()?;
         if layout.prefix().is_none() {
             let message = "go_compatible: the Go package has no rosters";
             return Err(Error::new(ErrorKind::InvalidConfig, message));
         }
+        let layout = layout.room("roster");
         let dialer = Arc::new(dialer);
         let hub = Hub::new(Arc::clone(&dialer), layout.clone(), settings.max_staleness, true);
         Ok(Self {
