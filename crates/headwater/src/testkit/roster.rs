@@ -2,7 +2,7 @@
 
 use super::{STRANGE_KEYS, TestTime};
 use crate::ErrorKind;
-use crate::presence::{Event, Member, Reason, Roster, RosterStore, Watch};
+use crate::presence::{Connection, Event, Member, Reason, Roster, RosterStore, Watch};
 use futures_util::future::{join, join_all};
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashSet;
@@ -149,7 +149,7 @@ checks! {
         for number in 0..25 {
             held.push(roster.join("room", &format!("key {number:02}"), text("")).await.expect("join"));
         }
-        let stays: HashSet<_> = held.iter().skip(1).step_by(2).map(|held| held.id()).collect();
+        let stays: HashSet<_> = held.iter().skip(1).step_by(2).map(Connection::id).collect();
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let page = roster.list("room", after.as_ref(), 4).await.expect("list");
@@ -268,7 +268,7 @@ checks! {
         let (members, reason) = snapshot(&mut watch).await;
         assert_eq!(reason, Reason::Begin);
         let seen: HashSet<_> = members.iter().map(|member| member.connection).collect();
-        assert_eq!((members.len(), seen), (700, held.iter().map(|held| held.id()).collect()));
+        assert_eq!((members.len(), seen), (700, held.iter().map(Connection::id).collect()));
         let mut second = there.watch("room").expect("watch");
         assert_eq!(snapshot(&mut second).await.0.len(), 700);
         here.close().await.expect("close");

@@ -122,7 +122,7 @@ fn take<S: RosterStore>(topic: &Topic<S>, shard: usize, read: Result<Reading<S>>
 
 async fn load<S: RosterStore>(roster: &Inner<S>, topic: &Topic<S>) {
     match read_whole(roster, topic).await {
-        Ok((replica, positions, faults)) => topic.known(replica, positions, faults),
+        Ok((replica, positions, faults)) => topic.known(replica, positions, &faults),
         Err(error) => topic.failed(&error),
     }
 }

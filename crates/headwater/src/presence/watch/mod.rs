@@ -14,9 +14,9 @@
 mod event;
 mod feed;
 mod replica;
+mod stream;
 mod topic;
-mod watch;
 
 pub use event::{Event, Reason};
+pub use stream::Watch;
 pub(super) use topic::Topics;
-pub use watch::Watch;

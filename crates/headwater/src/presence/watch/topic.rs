@@ -137,7 +137,7 @@ impl<S: RosterStore> Topic<S> {
     }
 
     /// The replica was read anew.
-    pub(super) fn known(&self, replica: Copy<S>, positions: Vec<S::Position>, faults: Vec<Error>) {
+    pub(super) fn known(&self, replica: Copy<S>, positions: Vec<S::Position>, faults: &[Error]) {
         self.change(|state| {
             state.stage = Stage::Known { replica, positions, is_behind: false };
             for watcher in state.watchers.values_mut() {

@@ -21,6 +21,11 @@ use std::time::Duration;
 /// Members that are reaped at once; the server does nothing else meanwhile.
 const REAPED: &[u8] = b"100";
 
+/// A script's keys, and its arguments.
+type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+/// A member, if it can be read.
+type Decoded<S> = Result<Member<Owned<S>, <S as RosterStore>::Value>>;
+
 impl<K, V> RedisRoster<K, V>
 where
     K: ?Sized + Key + RedisKey,
@@ -56,7 +61,7 @@ where
     async fn run(
         &self,
         script: &'static Script,
-        calls: Vec<(Vec<Vec<u8>>, Vec<Vec<u8>>)>,
+        calls: Vec<Parts>,
         within: Duration,
     ) -> Vec<Result<Reply>> {
         let count = calls.len();
@@ -102,7 +107,7 @@ where
     }
 
     /// Names and values, in turn.
-    fn members(&self, pairs: &[Reply]) -> Result<Vec<Result<Member<Owned<Self>, V>>>> {
+    fn members(&self, pairs: &[Reply]) -> Result<Vec<Decoded<Self>>> {
         let (pairs, []) = pairs.as_chunks::<2>() else { return Err(self.strange()) };
         let read = pairs.iter().map(|pair| match pair {
             [Reply::BulkString(name), Reply::BulkString(value)] => Ok(self.member(name, value)),
@@ -119,7 +124,7 @@ where
         after: &[u8],
         limit: usize,
         alive: bool,
-    ) -> Result<(Vec<Result<Member<Owned<Self>, V>>>, Vec<u8>, Vec<u8>)> {
+    ) -> Result<(Vec<Decoded<Self>>, Vec<u8>, Vec<u8>)> {
         let alive = if alive { b"1".to_vec() } else { Vec::new() };
         let args = vec![after.to_vec(), limit.to_string().into_bytes(), alive];
         let call = vec![(self.keys(topic, shard)?, args)];
@@ -221,11 +226,11 @@ where
 
     async fn touch(&self, seats: &[&Seat<Owned<Self>>], ttl: Duration) -> Vec<Result<bool>> {
         let mut outcomes: Vec<Result<bool>> = seats.iter().map(|_| Ok(false)).collect();
-        let mut shards: HashMap<(&str, u32), Vec<(usize, Vec<u8>)>> = HashMap::new();
+        let mut shards: HashMap<_, Vec<(usize, Vec<u8>)>> = HashMap::new();
         for (at, seat) in seats.iter().enumerate() {
             if let Ok((shard, key)) = self.place(seat.key.borrow()) {
                 let member = names::member(&key, seat.connection);
-                shards.entry((&seat.topic, shard)).or_default().push((at, member));
+                shards.entry((&*seat.topic, shard)).or_default().push((at, member));
             }
         }
         let (mut calls, mut places) = (Vec::new(), Vec::new());
