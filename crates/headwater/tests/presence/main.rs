@@ -13,3 +13,4 @@ mod roster;
 #[path = "../redis/server.rs"]
 mod server;
 mod session;
+mod watch;
