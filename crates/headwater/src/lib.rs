@@ -76,6 +76,7 @@
 //! - `redis`: `RedisCache`, a tier that processes share, on one server; values as JSON.
 //!   `redis-cluster`, `redis-sentinel` and `redis-tls` add what they say.
 //! - `firestore`: `FirestoreSource`, documents of a Firestore collection as the source of truth.
+//! - `sessions`: `presence::Sessions`, in memory and in Redis; `tower-sessions` keeps those of the crate of that name in any presence.
 //! - `messagepack`, `postcard`, `compression`, `encryption`: other ways to turn values into bytes.
 //! - `testkit`: conformance suites and the parts to build tests of your own.
 //!
@@ -101,6 +102,7 @@ mod flight;
 mod key;
 mod memory;
 mod observe;
+pub mod presence;
 mod read_through;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -110,6 +112,7 @@ mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod tier;
+mod token;
 
 pub use batch::Batching;
 pub use chain::{ChainBuilder, Headwater};

@@ -3,6 +3,7 @@ use super::dial::{Dialer, Topology, tcp_settings};
 use super::error::from_redis;
 use super::go::{self, Check};
 use super::key::{Layout, RedisKey};
+use super::store::RedisStore;
 #[cfg(feature = "redis-tls")]
 use super::tls::Tls;
 use super::value::Form;
@@ -434,12 +435,50 @@ impl RedisConfig {
         self.build(codec, None)
     }
 
-    fn build<K, V, C>(mut self, codec: C, check: Option<Check<V>>) -> Result<RedisCache<K, V, C>>
+    /// Connects for presence, locks and sessions, and has the server answer a ping.
+    ///
+    /// What is said about entries alone (lives, leases, coherence) has no meaning there.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancellation
+    /// Dropping it drops the connection.
+    pub async fn connect_store(self) -> Result<RedisStore> {
+        let store = self.connect_store_lazy()?;
+        store.connect_now().await?;
+        Ok(store)
+    }
+
+    /// As [`connect_store`](Self::connect_store), but connects on first use. Needs no runtime yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if a setting makes no sense.
+    ///
+    /// ```
+    /// use headwater::redis::RedisConfig;
+    /// let config = RedisConfig::new("redis://localhost:6379")?.namespace("chat");
+    /// let store = config.connect_store_lazy()?;
+    /// # let _ = store;
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn connect_store_lazy(self) -> Result<RedisStore> {
+        let (dialer, layout, settings) = self.checked()?;
+        Ok(RedisStore::new(dialer, layout, settings))
+    }
+
+    fn build<K, V, C>(self, codec: C, check: Option<Check<V>>) -> Result<RedisCache<K, V, C>>
     where
         K: ?Sized + Key + RedisKey,
         V: Value,
         C: Codec<V>,
     {
+        let (dialer, layout, settings) = self.checked()?;
+        Ok(RedisCache::new(dialer, layout, settings, codec, check))
+    }
+
+    /// What everything that connects by this configuration is made of, if it makes sense.
+    pub(super) fn checked(mut self) -> Result<(Dialer, Layout, Settings)> {
         if let Some(fault) = self.fault() {
             return Err(Error::new(ErrorKind::InvalidConfig, fault));
         }
@@ -450,7 +489,7 @@ impl RedisConfig {
         self.settings.form.is_plain = self.is_go;
         self.settings.is_coherent = self.coherence.unwrap_or(!self.is_go);
         let settings = self.settings.clone();
-        Ok(RedisCache::new(self.dialer()?, layout, settings, codec, check))
+        Ok((self.dialer()?, layout, settings))
     }
 
     fn dialer(self) -> Result<Dialer> {

@@ -8,11 +8,11 @@ use serde::ser::{self, Serialize, Serializer};
 use std::fmt;
 
 /// Finds what Go could not read in a value.
-pub(super) type Check<V> = fn(&V) -> Result<()>;
+pub(crate) type Check<V> = fn(&V) -> Result<()>;
 
 /// Fails on values that Go could not read: numbers that are none or beyond 64 bits, a `null` at the
 /// top, and std's `Duration` and `SystemTime`, which Go writes as numbers and texts.
-pub(super) fn check<V: Serialize>(value: &V) -> Result<()> {
+pub(crate) fn check<V: Serialize>(value: &V) -> Result<()> {
     let fault = |Fault(what)| Error::new(ErrorKind::Codec, format!("Go cannot read {what}"));
     value.serialize(Walk { is_top: true }).map_err(fault)
 }

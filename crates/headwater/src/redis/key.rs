@@ -10,6 +10,8 @@
 //! - Names that begin with `n:%` and no hexadecimal digit are no entry's: `n:%all` stands for every
 //!   entry in news, `n:%probe` is for checks. `!{n:k}` is touched to wake who waits for `n:k`
 //!   without touching the entry.
+//! - Presence, locks and sessions are no entries: their names begin with `n%` and what they are,
+//!   which is no namespace's way to be written. See [`Layout::room`].
 //!
 //! A prefix `n:` therefore covers exactly the entries of a namespace (for `SCAN`, and for
 //! `CLIENT TRACKING ... BCAST PREFIX`), and `{n:` everything beside them.
@@ -135,7 +137,7 @@ displayed_keys!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize bool);
 
 /// How names are made; see the module.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// The escaped namespace with its colon; `None` writes keys as they are.
     prefix: Option<Vec<u8>>,
 }
@@ -148,13 +150,23 @@ impl Layout {
         Self { prefix: Some(prefix) }
     }
 
+    /// The names of another kind of thing than entries, under the heading `what`, which is a letter
+    /// beyond `F`: `n%what:k`. The `%` is followed by no hexadecimal digit, so that no namespace is
+    /// written like that, and whoever walks over `n:*` or watches it sees none of them.
+    pub(crate) fn room(&self, what: &str) -> Self {
+        let Some(prefix) = &self.prefix else { return self.clone() };
+        let namespace = prefix.strip_suffix(b":").unwrap_or(prefix);
+        let prefix = [namespace, b"%", what.as_bytes(), b":"].concat();
+        Self { prefix: Some(prefix) }
+    }
+
     /// Keys as they are, as the Go package writes them.
     pub(super) fn plain() -> Self {
         Self { prefix: None }
     }
 
     /// The name of a key's entry; `None` if the key is longer than [`MAX_KEY`].
-    pub(super) fn entry<K: ?Sized + RedisKey>(&self, key: &K) -> Option<Vec<u8>> {
+    pub(crate) fn entry<K: ?Sized + RedisKey>(&self, key: &K) -> Option<Vec<u8>> {
         let Some(prefix) = &self.prefix else {
             let mut name = Vec::with_capacity(64);
             key.write(&mut name);
@@ -174,7 +186,7 @@ impl Layout {
     }
 
     /// The name of what is kept about an entry under the heading `what`, in the entry's slot.
-    pub(super) fn side(&self, entry: &[u8], what: &str) -> Vec<u8> {
+    pub(crate) fn side(&self, entry: &[u8], what: &str) -> Vec<u8> {
         let mut name = Vec::with_capacity(entry.len() + what.len() + 3);
         name.push(b'{');
         name.extend_from_slice(entry);
@@ -217,7 +229,7 @@ impl Layout {
     }
 
     /// What a key wrote, from its entry's name; `None` if it is no entry's name.
-    pub(super) fn written(&self, entry: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn written(&self, entry: &[u8]) -> Option<Vec<u8>> {
         match &self.prefix {
             Some(prefix) => unescape(entry.strip_prefix(prefix.as_slice())?),
             None => Some(entry.to_vec()),
@@ -253,7 +265,7 @@ impl Layout {
     }
 }
 
-fn escape(raw: &[u8], special: &[u8], out: &mut Vec<u8>) {
+pub(super) fn escape(raw: &[u8], special: &[u8], out: &mut Vec<u8>) {
     for byte in raw {
         if special.contains(byte) {
             let _ = write!(out, "%{byte:02X}");
@@ -263,7 +275,7 @@ fn escape(raw: &[u8], special: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn unescape(escaped: &[u8]) -> Option<Vec<u8>> {
     let mut raw = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
     while let Some((byte, after)) = rest.split_first() {
@@ -321,6 +333,20 @@ mod tests {
         assert_eq!(shown(&layout.entry(&-7_i64).unwrap()), "planes:-7");
         assert_eq!(shown(&layout.side(b"planes:a", "lease")), "{planes:a}:lease");
         assert_eq!(shown(&Layout::plain().entry("user:{1}").unwrap()), "user:{1}");
+    }
+
+    #[test]
+    fn the_names_of_a_room_are_no_entries_of_any_namespace() {
+        let layout = Layout::namespaced("n");
+        let room = layout.room("presence");
+        let name = room.entry("a{b}").unwrap();
+        assert_eq!(shown(&name), "n%presence:a%7Bb%7D");
+        assert_eq!(room.written(&name), Some(b"a{b}".to_vec()));
+        assert_eq!(layout.written(&name), None);
+        for namespace in ["n%presence", "n%25presence"] {
+            assert_ne!(Layout::namespaced(namespace).entry("a{b}").unwrap(), name);
+        }
+        assert_eq!(shown(&Layout::plain().room("lock").entry("a").unwrap()), "a");
     }
 
     #[test]

@@ -29,8 +29,6 @@ use crate::{Above, Entry, Error, ErrorKind, Key, Lease, Leased, Moment, Result, 
 use ::redis::Value as Reply;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all, select_all};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -142,18 +140,7 @@ pub(super) enum Terms {
 
 /// As it stands in Redis.
 pub(super) fn token(token: u128) -> Vec<u8> {
-    format!("{token:032x}").into_bytes()
-}
-
-/// A token that nobody else makes: random numbers of the operating system per process (std seeds its
-/// hashers with them), and a count. It need not be secret, because who can read it can also delete it.
-fn new_token() -> u128 {
-    static PROCESS: LazyLock<u128> = LazyLock::new(|| {
-        let half = |salt: u8| u128::from(RandomState::new().hash_one((salt, std::process::id())));
-        (half(0) << 64) | half(1)
-    });
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    *PROCESS ^ u128::from(COUNT.fetch_add(1, Relaxed))
+    crate::token::written(token).into_bytes()
 }
 
 impl<K, V, C> Shared<K, V> for RedisCache<K, V, C>
@@ -277,7 +264,8 @@ where
     }
 
     async fn take_leases(&self, names: &[Vec<u8>], look: bool) -> Vec<Result<Leased<V>>> {
-        let leases: Vec<_> = names.iter().map(|name| (name.clone(), new_token())).collect();
+        let leases: Vec<_> =
+            names.iter().map(|name| (name.clone(), crate::token::unique())).collect();
         let mut asked = Asked { releaser: self.releaser(), leases };
         let sent = self.settings.clock.now();
         let steps = asked.leases.iter().map(|(name, token)| self.taking(name, *token, look));

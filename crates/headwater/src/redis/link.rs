@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 
 /// A connection that is kept up; clones share it.
 #[derive(Clone)]
-pub(super) struct Link(Arc<Kept>);
+pub(crate) struct Link(Arc<Kept>);
 
 /// Whether a call may be made again when the connection turns out to be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(crate) enum Again {
     Once,
     Never,
 }
@@ -47,6 +47,10 @@ pub(super) enum Call<'a> {
 impl Link {
     pub(super) fn new(dialer: Arc<Dialer>) -> Self {
         Self(Arc::new(Kept::new(dialer)))
+    }
+
+    pub(super) fn dialer(&self) -> Arc<Dialer> {
+        Arc::clone(&self.0.dialer)
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -92,7 +96,7 @@ impl Link {
     }
 
     /// The reply to one command, within a time limit.
-    pub(super) async fn one(&self, command: &Cmd, within: Duration, again: Again) -> Result<Value> {
+    pub(crate) async fn one(&self, command: &Cmd, within: Duration, again: Again) -> Result<Value> {
         let mut replies = self.call(Call::One(command), within, again).await?;
         Ok(replies.pop().unwrap_or(Value::Nil))
     }
@@ -157,7 +161,7 @@ impl Link {
     }
 
     /// Ends it; later calls fail with "closed".
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.0.is_closed.store(true, Relaxed);
         self.give_up();
     }

@@ -82,10 +82,12 @@ mod link;
 mod news;
 mod read;
 mod remove;
+mod roster;
 mod script;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
 mod stats;
+mod store;
 mod tier;
 #[cfg(feature = "redis-tls")]
 mod tls;
@@ -97,7 +99,14 @@ pub use cache::RedisCache;
 pub use config::RedisConfig;
 pub use key::{MAX_KEY, RedisKey};
 pub use news::Coherence;
+pub use roster::RedisRoster;
 pub use stats::RedisStats;
+pub use store::RedisStore;
+
+pub(crate) use go::{Check, check as check_go};
+pub(crate) use key::Layout;
+pub(crate) use link::Again;
+pub(crate) use script::{Script, Step};
 
 /// The client crate, of which [`RedisConfig::from_client`] takes a type.
 pub use ::redis as client;

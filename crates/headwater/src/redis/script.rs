@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 /// A script: its text, and the hash by which a server that has seen it knows it.
 #[derive(Debug)]
-pub(super) struct Script {
-    pub(super) text: &'static str,
-    pub(super) hash: String,
+pub(crate) struct Script {
+    pub(crate) text: &'static str,
+    pub(crate) hash: String,
 }
 
 impl Script {
-    pub(super) fn new(text: &'static str) -> Self {
+    pub(crate) fn new(text: &'static str) -> Self {
         Self { text, hash: ::redis::Script::new(text).get_hash().to_owned() }
     }
 }
 
 /// Something asked of the server about one entry: a command, or a script with its keys and arguments.
-pub(super) enum Step {
+pub(crate) enum Step {
     Plain(Cmd),
     Script(&'static Script, Vec<Vec<u8>>, Vec<Vec<u8>>),
 }

@@ -15,8 +15,10 @@
 //!
 //! makes a module `memory` with a `#[tokio::test]` for each check. There are
 //! [`fetcher_conformance!`](crate::fetcher_conformance),
-//! [`cache_conformance!`](crate::cache_conformance) and
-//! [`tier_conformance!`](crate::tier_conformance); they need `tokio` with its macros among your
+//! [`cache_conformance!`](crate::cache_conformance),
+//! [`tier_conformance!`](crate::tier_conformance),
+//! [`presence_conformance!`](crate::presence_conformance) and
+//! [`roster_conformance!`](crate::roster_conformance); they need `tokio` with its macros among your
 //! dependencies.
 //!
 //! The rest controls what tests must not leave to chance: [`ManualClock`] is time, [`Gate`] and
@@ -30,7 +32,11 @@ mod clock;
 pub mod fetcher;
 mod fleet;
 mod model;
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
+pub mod presence;
 mod remote;
+#[allow(clippy::expect_used, reason = "a check fails by panicking")]
+pub mod roster;
 mod source;
 #[allow(clippy::expect_used, reason = "a check fails by panicking")]
 pub mod tier;
@@ -139,6 +145,73 @@ macro_rules! tier_conformance {
                 an_entry_is_dead_when_its_life_is_over,
                 a_life_is_never_lengthened,
                 an_older_version_is_declined,
+                close_is_idempotent_and_final,
+            ]
+        );
+    };
+}
+
+/// Makes a module of tests that hold a [`RosterStore`](crate::presence::RosterStore), under a
+/// [`Roster`](crate::presence::Roster), to its promises, watching included.
+///
+/// The second argument makes an empty store: an async function of a
+/// [`ManualClock`](crate::testkit::ManualClock) that the store goes by, or of
+/// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. It returns a
+/// function each of whose calls gives the store to another process. Keys are `str`, values `String`.
+#[macro_export]
+macro_rules! roster_conformance {
+    ($name:ident, $make:expr) => {
+        $crate::__conformance!(
+            roster,
+            $name,
+            $make,
+            [
+                who_is_not_there_is_no_error,
+                a_key_is_there_while_one_of_its_connections_is,
+                many_keys_are_answered_in_order_with_duplicates,
+                topics_and_strange_keys_are_told_apart,
+                pages_list_who_stays_exactly_once,
+                heartbeats_keep_connections_alive,
+                a_process_that_dies_is_seen_to_expire,
+                a_dropped_connection_leaves,
+                who_lingers_stays_for_a_while,
+                a_join_that_was_dropped_leaves_nothing,
+                an_update_is_seen,
+                a_watch_begins_with_who_is_there,
+                a_watch_tells_each_change_once_and_in_order,
+                a_watch_tells_of_expiry,
+                a_slow_watcher_gets_a_snapshot_instead,
+                many_join_at_once,
+                close_has_all_leave_and_is_final,
+            ]
+        );
+    };
+}
+
+/// Makes a module of tests that hold a [`Presence`](crate::presence::Presence) to its promises.
+///
+/// The second argument makes the store, empty: an async function of a
+/// [`ManualClock`](crate::testkit::ManualClock) that the store goes by, or of
+/// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. Keys are `str`,
+/// values `String`; entries live for a minute or so if nothing is said.
+#[macro_export]
+macro_rules! presence_conformance {
+    ($name:ident, $make:expr) => {
+        $crate::__conformance!(
+            presence,
+            $name,
+            $make,
+            [
+                absent_is_none,
+                what_was_set_is_there_until_deleted,
+                many_keys_are_answered_in_order_with_duplicates,
+                strange_keys_are_told_apart,
+                a_large_value_comes_back_whole,
+                an_entry_is_gone_when_its_life_is_over,
+                remaining_life_is_told,
+                a_touch_gives_a_new_life,
+                one_of_many_sets_if_absent,
+                only_what_is_meant_is_deleted,
                 close_is_idempotent_and_final,
             ]
         );

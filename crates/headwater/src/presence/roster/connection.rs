@@ -1,0 +1,156 @@
+use super::pulse::Pulse;
+use super::roster::Inner;
+use super::store::Owned;
+use super::{ConnectionId, Joined, RosterStore, Seat};
+use crate::sync::{Arc, Mutex, Ordering};
+use crate::{Error, ErrorKind, Result, runtime};
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// A connection that this process holds in a [`Roster`](super::Roster), and that is kept alive until
+/// it [leaves](Self::leave).
+///
+/// Dropped, it leaves too, in the background and without a word if that fails: it then expires.
+#[must_use = "a connection leaves when it is dropped"]
+pub struct Connection<S: RosterStore> {
+    roster: Arc<Inner<S>>,
+    held: Arc<Held<S>>,
+    joined: Joined,
+    /// Whether it has left, as far as this process can say.
+    is_done: bool,
+}
+
+/// A connection of this process, as its heartbeats know it.
+pub(super) struct Held<S: RosterStore> {
+    pub(super) seat: Seat<Owned<S>>,
+    value: Mutex<S::Value>,
+    /// Held while the store is asked to change it, so that these requests do not overtake each other.
+    turn: tokio::sync::Mutex<()>,
+    has_left: AtomicBool,
+}
+
+impl<S: RosterStore> Held<S> {
+    /// Joins again what the store does not know any more; whether it did.
+    pub(super) async fn join_again(&self, roster: &Inner<S>) -> Result<bool> {
+        let _turn = self.turn.lock().await;
+        if self.has_left.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        self.join(roster).await.map(|_| true)
+    }
+
+    async fn join(&self, roster: &Inner<S>) -> Result<Joined> {
+        let value = self.value.lock().clone();
+        roster.store.join(&self.seat, &value, roster.settings.ttl).await
+    }
+
+    pub(super) async fn leave(&self, roster: &Inner<S>, linger: Duration) -> Result<bool> {
+        self.has_left.store(true, Ordering::SeqCst);
+        let _turn = self.turn.lock().await;
+        let left = roster.store.leave(&self.seat, linger).await?;
+        roster.pulse.expect(&self.seat.topic, roster.clock.now() + linger);
+        Ok(left)
+    }
+}
+
+impl<S: RosterStore> Connection<S> {
+    pub(super) async fn join(
+        roster: &Arc<Inner<S>>,
+        seat: Seat<Owned<S>>,
+        value: S::Value,
+    ) -> Result<Self> {
+        Pulse::start(roster)?;
+        let held = Arc::new(Held {
+            seat,
+            value: Mutex::new(value),
+            turn: tokio::sync::Mutex::default(),
+            has_left: AtomicBool::new(false),
+        });
+        // From here on it leaves when it is dropped, also if the join fails or is given up.
+        let mut connection = Self {
+            roster: Arc::clone(roster),
+            held,
+            joined: Joined { connections: 0 },
+            is_done: false,
+        };
+        connection.joined = connection.held.join(roster).await?;
+        roster.seats.lock().insert(connection.id(), Arc::clone(&connection.held));
+        if roster.is_closed() {
+            // The close may have come too early to see it.
+            let _ = connection.held.leave(roster, Duration::ZERO).await;
+            return Err(Error::new(ErrorKind::Closed, "the roster"));
+        }
+        let ttl = roster.settings.ttl;
+        roster.pulse.expect(&connection.held.seat.topic, roster.clock.now() + ttl);
+        Ok(connection)
+    }
+
+    /// What the join found.
+    #[must_use]
+    pub fn joined(&self) -> Joined {
+        self.joined
+    }
+
+    /// Its name, unique among all processes.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.held.seat.connection
+    }
+
+    /// Replaces what it says about itself; if the store had lost it, it joins again.
+    ///
+    /// # Errors
+    /// What the store answers, [`ErrorKind::Closed`] after a close.
+    ///
+    /// # Cancellation
+    /// Dropped or failed, the value may have been replaced or not; if the connection ever has to
+    /// join again, it does so with the new one.
+    pub async fn update(&self, value: S::Value) -> Result<()> {
+        let Self { roster, held, .. } = self;
+        let _turn = held.turn.lock().await;
+        if held.has_left.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Closed, "the roster"));
+        }
+        drop(std::mem::replace(&mut *held.value.lock(), value.clone()));
+        if !roster.store.update(&held.seat, &value).await? {
+            held.join(roster).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves, or lingers if the roster is built so. False if the store did not know it any more.
+    ///
+    /// # Errors
+    /// What the store answers; the connection then expires.
+    ///
+    /// # Cancellation
+    /// Dropped, it leaves in the background.
+    pub async fn leave(mut self) -> Result<bool> {
+        let linger = self.roster.settings.linger;
+        let left = self.held.leave(&self.roster, linger).await;
+        self.is_done = true;
+        left
+    }
+}
+
+impl<S: RosterStore> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.roster.seats.lock().remove(&self.id());
+        if self.is_done || self.roster.is_closed() {
+            return;
+        }
+        self.held.has_left.store(true, Ordering::SeqCst);
+        let (roster, held) = (Arc::clone(&self.roster), Arc::clone(&self.held));
+        // Outside of a runtime it expires.
+        let _ = runtime::spawn(async move {
+            let _ = held.leave(&roster, roster.settings.linger).await;
+        });
+    }
+}
+
+impl<S: RosterStore> fmt::Debug for Connection<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! Presence in memory and in Redis, against servers that the tests start themselves.
+//!
+//! `redis-server` and `redis-cli` must be there: `./scripts/test` installs them.
+
+#![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
+
+mod cache;
+mod conformance;
+mod faults;
+mod lock;
+mod roster;
+#[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
+#[path = "../redis/server.rs"]
+mod server;
+mod session;
+mod watch;
