@@ -150,7 +150,7 @@ impl Lock {
                 return;
             }
             let over = self.claim.clock.sleep(until.moment - self.claim.clock.now());
-            drop(select(pin!(over), pin!(changes.changed())).await);
+            select(pin!(over), pin!(changes.changed())).await;
         }
     }
 

@@ -199,7 +199,7 @@ impl Locks {
             let pause = self.clock.sleep(left.min(jitter).max(SOONEST).min(end - now));
             match &mut releases {
                 Some(releases) => {
-                    drop(select(pin!(pause), pin!(releases.changed())).await);
+                    select(pin!(pause), pin!(releases.changed())).await;
                 }
                 None => pause.await,
             }
