@@ -28,6 +28,7 @@ benches! {
     correctness,
     first,
     fleet,
+    locks,
     redis,
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
         "coherence" => coherence::child(arguments),
         "fleet" => fleet::child(arguments),
+        "locks" => locks::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }
