@@ -30,6 +30,7 @@ benches! {
     fleet,
     hitratio,
     hits,
+    locks,
     redis,
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
         "coherence" => coherence::child(arguments),
         "fleet" => fleet::child(arguments),
+        "locks" => locks::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }

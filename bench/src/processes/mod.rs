@@ -2,11 +2,13 @@
 //! all processes ask, and children, which are this same binary started again.
 
 mod child;
+mod faults;
 mod proxy;
 mod server;
 mod source;
 
 pub(crate) use child::{Children, arguments, role};
+pub(crate) use faults::Faults;
 pub(crate) use proxy::Proxy;
 pub(crate) use server::RedisServer;
 pub(crate) use source::{Answer, RemoteSource, SourceServer, write};

@@ -15,13 +15,11 @@
 
 mod checker;
 mod child;
-mod faults;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, Proxy, RedisServer, SourceServer};
+use crate::processes::{Children, Faults, Proxy, RedisServer, SourceServer};
 use checker::Findings;
-use faults::Faults;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

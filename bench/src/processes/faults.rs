@@ -1,13 +1,13 @@
-//! What goes wrong.
+//! What goes wrong with a server and the connections to it.
 
-use crate::processes::{Proxy, RedisServer};
+use super::{Proxy, RedisServer};
 use std::fmt;
 use std::time::Duration;
 
 const NAMES: [&str; 6] = ["killed", "stopped", "news cut", "all cut", "silent", "flushed"];
 
 /// What went wrong so far, by kind.
-pub(super) struct Faults {
+pub(crate) struct Faults {
     random: fastrand::Rng,
     /// The kinds that are next: all come equally often.
     next: Vec<usize>,
@@ -15,17 +15,17 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         Self { random, next: Vec::new(), counts: [0; NAMES.len()] }
     }
 
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// A while in which all is well, and then a fault.
-    pub(super) fn happen(&mut self, server: &mut RedisServer, proxies: &[Proxy]) {
+    pub(crate) fn happen(&mut self, server: &mut RedisServer, proxies: &[Proxy]) {
         self.pause(300, 2_500);
         if self.next.is_empty() {
             self.next = (0..NAMES.len()).collect();
