@@ -76,7 +76,8 @@ impl Load {
             until_value(&self.other, &key, &value).await;
         }
         for process in [&self.one, &self.other] {
-            assert_eq!(redis(process).stats().breaker, BreakerState::Closed);
+            let breaker = || redis(process).stats().breaker;
+            until("the breaker", || async { breaker() == BreakerState::Closed }).await;
         }
     }
 }

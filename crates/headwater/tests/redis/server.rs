@@ -215,7 +215,15 @@ impl Drop for Server {
 }
 
 /// What makes a server a cluster's node.
-const CLUSTER: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+const CLUSTER: [&str; 6] = [
+    "--cluster-enabled",
+    "yes",
+    "--cluster-node-timeout",
+    "2000",
+    // A replica may follow however long it has heard nothing: a busy machine is slow to notice.
+    "--cluster-replica-validity-factor",
+    "0",
+];
 
 /// Three masters that share the slots.
 pub(crate) struct Cluster(Vec<Server>);
