@@ -13,10 +13,10 @@ export class Link {
   // How long the server may be silent, once it has said how often it speaks.
   #patience = 30_000;
 
-  constructor(url, { heard, changed }) {
+  constructor(url, { heard, lost }) {
     this.#url = url;
     this.heard = heard;
-    this.changed = changed;
+    this.lost = lost;
     addEventListener("online", () => this.retry());
     addEventListener("pageshow", () => this.retry());
     document.addEventListener("visibilitychange", () => document.hidden || this.retry());
@@ -51,10 +51,7 @@ export class Link {
   }
 
   #hear(message) {
-    if (message.type === "welcome") {
-      this.#patience = message.beat_ms * 2.5;
-      this.changed("open");
-    }
+    if (message.type === "welcome") this.#patience = message.beat_ms * 2.5;
     // A server without its store is no reason to come back soon.
     if (message.type === "snapshot") this.#pause = FIRST;
     if (message.type === "beat") this.say({ type: "beat" });
@@ -73,7 +70,7 @@ export class Link {
     if (socket !== this.#socket) return;
     this.#socket = null;
     clearTimeout(this.#watchdog);
-    this.changed("lost");
+    this.lost();
     this.#timer = setTimeout(() => this.#open(), this.#pause * (0.5 + Math.random() / 2));
     this.#pause = Math.min(this.#pause * 2, LONGEST);
   }

@@ -58,9 +58,9 @@ function heard(message) {
   draw();
 }
 
-function changed(state) {
-  view.drawLink(state);
-  if (state === "lost") own = null;
+function lost() {
+  own = null;
+  view.drawLink("lost");
 }
 
 function guess() {
@@ -75,7 +75,7 @@ view.drawYou(wanted);
 
 const address = new URL("/ws", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-const link = new Link(address, { heard, changed });
+const link = new Link(address, { heard, lost });
 
 $("join").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -95,6 +95,10 @@ $("leave").addEventListener("click", () => {
   $("name").focus();
 });
 $("retry").addEventListener("click", () => link.retry());
+// A page that is closed is hidden before: nobody need hear of that.
+let hiding = 0;
 document.addEventListener("visibilitychange", () => {
-  if (own) link.say({ type: "away", away: document.hidden });
+  clearTimeout(hiding);
+  const say = () => own && link.say({ type: "away", away: document.hidden });
+  hiding = setTimeout(say, document.hidden ? 1_000 : 0);
 });

@@ -33,7 +33,8 @@ function copy(template) {
 
 // A colour for a name, the same everywhere.
 function hue(name) {
-  return [...name].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
+  const hash = [...name].reduce((hash, letter) => Math.imul(hash ^ letter.codePointAt(0), 0x01000193), 7);
+  return (hash >>> 8) % 360;
 }
 
 function initials(name) {
@@ -109,7 +110,7 @@ export function addToFeed({ name, text, how }) {
 const LINKS = {
   connecting: ["Connecting", ""],
   open: ["Live", ""],
-  lost: ["Reconnecting", "The connection is lost. Reconnecting …"],
+  lost: ["Reconnecting", "Connection lost. Reconnecting…"],
   trouble: ["Waiting", "The server cannot reach its store: what you see may be old."],
 };
 

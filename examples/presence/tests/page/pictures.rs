@@ -42,6 +42,7 @@ async fn pictures_of_the_page() {
     write(&mut browser, &ada, 1100, 760, true, "page-dark").await;
     write(&mut browser, &ada, 390, 844, false, "page-phone-light").await;
     let stranger = browser.open(&east.url).await;
+    browser.until(&stranger, "document.body.dataset.link === 'open'").await;
     write(&mut browser, &stranger, 390, 844, false, "page-phone-stranger").await;
     west.kill();
     browser.until(&ada, "devices.textContent === '3'").await;
