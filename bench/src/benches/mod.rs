@@ -31,7 +31,9 @@ benches! {
     hitratio,
     hits,
     locks,
+    presence,
     redis,
+    watch,
 }
 
 /// What a child does in its role: see [`crate::processes`].
@@ -40,6 +42,8 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
         "coherence" => coherence::child(arguments),
         "fleet" => fleet::child(arguments),
         "locks" => locks::child(arguments),
+        "presence" => presence::child(arguments),
+        "watch" => watch::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }

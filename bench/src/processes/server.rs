@@ -72,6 +72,21 @@ impl RedisServer {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// How long it has computed so far, in nanoseconds.
+    pub(crate) fn cpu(&self) -> u64 {
+        let child = self.child.as_ref().expect("it runs");
+        let told = std::fs::read_to_string(format!("/proc/{}/schedstat", child.id()));
+        let told = told.expect("the system tells");
+        told.split(' ').next().and_then(|time| time.parse().ok()).expect("a number")
+    }
+
+    /// The bytes that its data take, and what it needs to find them.
+    pub(crate) fn memory(&self) -> u64 {
+        let told = self.tell("INFO memory");
+        let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        used.and_then(|bytes| bytes.trim().parse().ok()).expect("a number")
+    }
+
     /// Sends a command in one line; what comes back at once.
     pub(crate) fn tell(&self, command: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");

@@ -56,26 +56,18 @@ async fn work(arguments: &[String]) {
         (0..watchers).map(|number| watch(&roster, number, mode)).collect();
     println!("begun");
     let mut lines = BufReader::new(stdin()).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        match line.strip_prefix("expect ") {
-            None => {
-                // Nobody stops to listen before it is told.
-                let _ = stop.send(true);
-            }
-            Some(expected) => {
-                println!("{}", end(&roster, &replays, &parse(expected)).await);
-                return;
-            }
-        }
-        break;
-    }
+    let mut line = async || lines.next_line().await.ok().flatten();
+    line().await.expect("it is told to settle");
+    stop.send_replace(true);
     let mut held = Vec::new();
     for task in tasks {
         held.extend(task.await.expect("it ends when it is told"));
     }
     println!("{}", written(&held));
-    let expected = lines.next_line().await.ok().flatten().expect("what is expected");
+    let expected = line().await.expect("it is told what to expect");
     println!("{}", end(&roster, &replays, &parse(&expected)).await);
+    // Until the others have come to the same, nobody goes. Ends with the pipe.
+    line().await;
 }
 
 /// Somebody comes, goes, or says something else, at random; what fails, fails. In the end everybody
@@ -181,9 +173,9 @@ async fn listed(roster: &Roster<Store>) -> Option<Seats> {
         let page = roster.list(ROOM, next.as_ref(), 500).await.ok()?;
         let members = page.members.into_iter();
         all.extend(members.map(|member| (member.connection, (member.key, member.value))));
-        next = Some(page.next?);
-        if next.is_none() {
-            return Some(all);
+        match page.next {
+            None => return Some(all),
+            more => next = more,
         }
     }
 }
