@@ -120,3 +120,24 @@ async fn a_trimmed_log_is_no_gap() {
     drop(held);
     until_there_are(&mut watch, 1, 0).await;
 }
+
+#[tokio::test]
+async fn a_topic_lives_as_long_as_its_longest_life_and_no_log_for_ever() {
+    let server = Server::start();
+    let hour = Duration::from_secs(3_600);
+    let config = RedisConfig::new(&server.url()).expect("a URL");
+    let store = RedisRoster::<str, String>::connect_lazy(config).expect("it makes sense");
+    let roster = Roster::builder(store).ttl(hour).linger(Duration::from_millis(1)).build();
+    let roster = roster.expect("it makes sense");
+    let life = |key: &str| server.tell(&format!("PTTL {key}")).parse::<i128>().expect("a number");
+    let _ada = join(&roster, "ada").await;
+    join(&roster, "bob").await.leave().await.expect("leave");
+    for side in ["ends", "names", "values", "keys"] {
+        let left = life(&format!("{{headwater%roster:room/0}}:{side}"));
+        assert!(left >= hour.as_millis() as i128, "bob lingered, and {side} lasts {left} ms");
+    }
+    assert!(life("headwater%roster:room/0") >= hour.as_millis() as i128);
+    let mut watch = roster.watch("empty").expect("watch");
+    assert_eq!(snapshot(&mut watch).await, (0, Reason::Begin));
+    assert!(life("headwater%roster:empty/0") > 0, "also where nobody ever joins");
+}

@@ -78,7 +78,8 @@ mod redis {
 
     fn store(config: RedisConfig) -> RedisRoster<str, String> {
         // Several suites that join ten thousand share a small machine.
-        let config = config.write_timeout(Duration::from_secs(10));
+        let patience = Duration::from_secs(10);
+        let config = config.read_timeout(patience).write_timeout(patience);
         RedisRoster::connect_lazy(config).expect("it makes sense")
     }
 

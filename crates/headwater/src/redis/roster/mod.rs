@@ -10,8 +10,8 @@
 //! - `{ns%roster:topic/shard}:keys`: keys by the latest end of their connections.
 //!
 //! A member's name is its key (with `%` and 0x1f as `%25` and `%1F`), 0x1f, and the connection. All
-//! counts are of members; nothing is counted up and down. What nobody touches goes after two TTLs and
-//! a minute, the log after a day.
+//! counts are of members; nothing is counted up and down. What nobody touches goes within two TTLs and
+//! a minute, the log within a day or two TTLs.
 //!
 //! # News
 //! Only the log stands under the prefix that the server is asked to tell changes of, so watchers hear

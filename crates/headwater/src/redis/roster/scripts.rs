@@ -3,6 +3,9 @@
 //! KEYS are always: log, ends, names, values, keys (see the [module](super)). Times are the server's,
 //! in milliseconds. An end with a half is of a connection that lingers: it leaves, and is not revived
 //! by a heartbeat that was on its way.
+//!
+//! Each call costs, and so does each number that Lua writes out: what is written often is written out
+//! once, and the keys' lives are prolonged only when they have come near to the members'.
 
 use crate::redis::script::Script;
 use std::sync::LazyLock;
@@ -13,8 +16,10 @@ local S, Z, L, H, K = unpack(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function log(what, member, value)
-  redis.call('XADD', S, 'MAXLEN', '~', 10000, '*', what, member, 'v', value)
-  redis.call('PEXPIRE', S, 86400000)
+  redis.call('XADD', S, 'MAXLEN', '~', '10000', '*', what, member, 'v', value)
+end
+local function at(time)
+  return string.format('%.1f', time)
 end
 local function of(key)
   return redis.call('ZRANGE', L, '[' .. key .. '\31', '(' .. key .. ' ', 'BYLEX')
@@ -29,23 +34,24 @@ local function remove(member, why)
   log(why, member, '')
 end
 local function settle(key)
-  local last = redis.call('ZRANGE', L, '[' .. key .. '\31', '(' .. key .. ' ', 'BYLEX', 'LIMIT', 0, 1)
-  if #last == 0 then
+  local members = of(key)
+  if #members == 0 then
     redis.call('ZREM', K, key)
     return
   end
   local latest = 0
-  for _, member in ipairs(of(key)) do
+  for _, member in ipairs(members) do
     latest = math.max(latest, tonumber(redis.call('ZSCORE', Z, member)) or 0)
   end
-  redis.call('ZADD', K, latest, key)
+  redis.call('ZADD', K, at(latest), key)
 end
 local function why(score)
   if score % 1 == 0 then return 'x' else return 'l' end
 end
 local function keep(ttl)
-  local most = 2 * ttl + 60000
-  for at = 2, 5 do redis.call('PEXPIRE', KEYS[at], most) end
+  if redis.call('PTTL', Z) >= ttl + 60000 then return end
+  for at = 2, 5 do redis.call('PEXPIRE', KEYS[at], 2 * ttl + 60000) end
+  redis.call('PEXPIRE', S, math.max(2 * ttl, 86400000))
 end
 ";
 
@@ -60,17 +66,24 @@ pub(super) static JOIN: LazyLock<Script> = LazyLock::new(|| {
         r"
 local member, key, ttl, value = unpack(ARGV)
 ttl = tonumber(ttl)
-local before = tonumber(redis.call('ZSCORE', Z, member) or 'x')
-if before and before <= now then remove(member, why(before)) end
-redis.call('ZADD', Z, now + ttl, member)
-redis.call('ZADD', L, 0, member)
+local over = at(now + ttl)
+if redis.call('ZADD', L, '0', member) == 0 then
+  local before = tonumber(redis.call('ZSCORE', Z, member) or 'x')
+  if before and before <= now then
+    remove(member, why(before))
+    redis.call('ZADD', L, '0', member)
+  end
+end
+redis.call('ZADD', Z, over, member)
 redis.call('HSET', H, member, value)
-redis.call('ZADD', K, 'GT', now + ttl, key)
+redis.call('ZADD', K, 'GT', over, key)
 log('s', member, value)
 keep(ttl)
-local alive = 0
+local alive = 1
 for _, other in ipairs(of(key)) do
-  if tonumber(redis.call('ZSCORE', Z, other)) > now then alive = alive + 1 end
+  if other ~= member and (tonumber(redis.call('ZSCORE', Z, other)) or 0) > now then
+    alive = alive + 1
+  end
 end
 return alive",
     )
@@ -99,7 +112,7 @@ if not before or before <= now then return 0 end
 if linger == '0' then
   remove(member, 'l')
 else
-  redis.call('ZADD', Z, now + tonumber(linger) + 0.5, member)
+  redis.call('ZADD', Z, at(now + tonumber(linger) + 0.5), member)
   keep(tonumber(linger))
 end
 settle(key)
@@ -113,21 +126,21 @@ pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
         r"
 local ttl = tonumber(ARGV[1])
 local ends = redis.call('ZMSCORE', Z, unpack(ARGV, 2))
-local found, touched, keys = {}, {}, {}
-for at = 1, #ARGV - 1 do
-  local own = tonumber(ends[at] or 'x')
+local over = at(now + ttl)
+local found, touched, keys, count = {}, {}, {}, 0
+for number, own in ipairs(ends) do
+  own = own and tonumber(own)
   if own and own > now and own % 1 == 0 then
-    local member = ARGV[at + 1]
-    found[at] = '1'
-    touched[#touched + 1] = now + ttl
-    touched[#touched + 1] = member
-    keys[#keys + 1] = now + ttl
-    keys[#keys + 1] = key_of(member)
+    local member = ARGV[number + 1]
+    found[number] = '1'
+    touched[count + 1], touched[count + 2] = over, member
+    keys[count + 1], keys[count + 2] = over, key_of(member)
+    count = count + 2
   else
-    found[at] = '0'
+    found[number] = '0'
   end
 end
-if #touched > 0 then
+if count > 0 then
   redis.call('ZADD', Z, unpack(touched))
   redis.call('ZADD', K, 'GT', unpack(keys))
   keep(ttl)
@@ -188,7 +201,10 @@ local from = '-'
 if after ~= '' then from = '(' .. after end
 local place = ''
 if not alive then
-  if redis.call('EXISTS', S) == 0 or redis.call('XLEN', S) == 0 then log('b', '', '') end
+  if redis.call('XLEN', S) == 0 then
+    log('b', '', '')
+    redis.call('PEXPIRE', S, '86400000')
+  end
   place = redis.call('XREVRANGE', S, '+', '-', 'COUNT', 1)[1][1]
 end
 local members = redis.call('ZRANGE', L, from, '+', 'BYLEX', 'LIMIT', 0, most)
