@@ -32,13 +32,15 @@ pub(super) const BENCH: Bench = Bench {
 };
 
 const PROCESSES: usize = 4;
+/// The mode of watchers that take what they are told.
+const RIGHT: &str = "right";
 const LEGEND: &str = "Violations: 0 is right. `drops` and `doubles` run a quarter of the time with \
     watchers that leave out, or take twice, one event of 50, and must be found out.";
 
 fn run(options: &Options) -> Table {
     let seconds = options.seconds.unwrap_or_else(|| options.scale(90, 20));
     let control = (seconds / 4).max(5);
-    let runs = [("headwater", "right", seconds), ("drops", "drops", control), ("doubles", "doubles", control)];
+    let runs = [("headwater", RIGHT, seconds), ("drops", "drops", control), ("doubles", "doubles", control)];
     let results = runs.map(|(name, mode, seconds)| {
         (name, measure(mode, Duration::from_secs(seconds), options.seed))
     });
