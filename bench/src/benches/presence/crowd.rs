@@ -54,15 +54,29 @@ where
     held
 }
 
-/// Connections that join at once; those that did.
-async fn crowd<S>(roster: &Roster<S>) -> Vec<Connection<S>>
+/// Connections that join at once, each in a task of its own and until it is in; and how many tries
+/// failed.
+async fn crowd<S>(roster: &Roster<S>) -> (Vec<Connection<S>>, u64)
 where
     S: RosterStore<Key = str, Value = u64>,
 {
-    let joins = (0..CROWD).map(async |number| {
-        roster.join(ROOM, &format!("one of many {number}"), now()).await.ok()
+    let joins = (0..CROWD).map(|number| {
+        let (roster, key) = (roster.clone(), format!("one of many {number}"));
+        tokio::spawn(async move {
+            let mut failed = 0;
+            loop {
+                match roster.join(ROOM, &key, now()).await {
+                    Ok(connection) => return (connection, failed),
+                    Err(_) => failed += 1,
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        })
     });
-    join_all(joins).await.into_iter().flatten().collect()
+    let joined = join_all(joins.collect::<Vec<_>>()).await;
+    let (held, failed): (Vec<_>, Vec<u64>) =
+        joined.into_iter().map(|joined| joined.expect("it joins in the end")).unzip();
+    (held, failed.iter().sum())
 }
 
 /// The delays of so many joins that come one at a time.
@@ -87,6 +101,8 @@ where
     while now_there < count {
         match watch.next().await {
             Some(Ok(Event::Join(_))) => now_there += 1,
+            // Of a join that failed as far as its process could say.
+            Some(Ok(Event::Leave(..) | Event::Expire(..))) => now_there -= 1,
             Some(Ok(Event::Snapshot { members, .. })) => now_there = members.len(),
             _ => {}
         }
@@ -110,12 +126,11 @@ pub(super) fn in_memory(options: &Options) -> Seen {
                 })
             })
             .collect();
-        let mut held = come(&roster, rounds).await;
+        let _singles = come(&roster, rounds).await;
         let began = now();
-        held.extend(crowd(&roster).await);
+        let (_many, failed) = crowd(&roster).await;
         let joined_ms = (now() - began) / 1_000_000;
-        let mut seen = Seen { joined_ms, ..Seen::default() };
-        seen.failed = (rounds + CROWD - held.len()) as u64;
+        let mut seen = Seen { joined_ms, failed, ..Seen::default() };
         for watcher in watchers {
             let (delays, at) = watcher.await.expect("it watches to the end");
             seen.delays.extend(delays);
@@ -168,10 +183,10 @@ pub(crate) fn child(arguments: &[String]) {
             let delays: Vec<String> = delays.iter().map(u64::to_string).collect();
             println!("{at} {}", delays.join(","));
         } else {
-            let mut held = come(&roster, rounds).await;
+            let _singles = come(&roster, rounds).await;
             let began = now();
-            held.extend(crowd(&roster).await);
-            println!("{began} {} {}", now(), rounds + CROWD - held.len());
+            let (_many, failed) = crowd(&roster).await;
+            println!("{began} {} {failed}", now());
             // Whoever watches may still count. Ends with the pipe.
             let _ = BufReader::new(stdin()).lines().next_line().await;
         }

@@ -85,6 +85,6 @@ fn crowd_rows(seen: &[(&'static str, Seen)]) -> Vec<Row> {
         row("a join is seen elsewhere after, p99, µs", &|seen| seen.delay(0.99)),
         row("10,000 join at once: all are in after, ms", &|seen| seen.joined_ms),
         row("10,000 join at once: all are seen elsewhere after, ms", &|seen| seen.seen_ms),
-        row("10,000 join at once: that failed", &|seen| seen.failed),
+        row("10,000 join at once: tries that failed", &|seen| seen.failed),
     ]
 }

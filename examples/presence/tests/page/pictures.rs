@@ -1,4 +1,5 @@
-//! The pictures of the README: `cargo test -p headwater-presence-example -- --ignored pictures`.
+//! The pictures of the README: `cargo test -p headwater-presence-example -- --ignored pictures`. With
+//! `HEADWATER_ALL_PICTURES` set also others, to look at after a change of the page.
 
 use crate::browser::{Browser, Tab};
 use crate::instance::Instance;

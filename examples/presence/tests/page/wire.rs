@@ -125,7 +125,8 @@ async fn an_instance_that_is_told_to_end_has_its_guests_leave_and_says_so() {
 
 #[tokio::test]
 async fn a_page_that_takes_nothing_gets_a_fresh_snapshot_later() {
-    let instance = Instance::start("alone", &[]);
+    // A long name, so that few events are many bytes.
+    let instance = Instance::start(&"long".repeat(200), &[]);
     let mut ada = Client::enter(&instance).await;
     ada.join("Ada").await;
     // A small window, so that what waits for it is soon at the server.
@@ -140,7 +141,7 @@ async fn a_page_that_takes_nothing_gets_a_fresh_snapshot_later() {
     // More than the system's buffers and those of the server hold together.
     let (mut says, mut hears) = ada.0.split();
     let listens = tokio::spawn(async move { while let Some(Ok(_)) = hears.next().await {} });
-    for round in 0..40_000 {
+    for round in 0..8_000 {
         let message = json!({ "type": "away", "away": round % 2 == 0 }).to_string();
         says.send(Message::text(message)).await.expect("it listens");
     }
