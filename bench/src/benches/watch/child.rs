@@ -133,7 +133,7 @@ async fn follow(mut watch: Watch<Store>, replay: Rc<RefCell<Replay>>, mode: Stri
         // An error says that what follows is late; the snapshot after it tells the rest.
         let Ok(event) = told else { continue };
         count += 1;
-        let is_wrong = count % WRONG == 0 && !matches!(event, Event::Snapshot { .. });
+        let is_wrong = count.is_multiple_of(WRONG) && !matches!(event, Event::Snapshot { .. });
         match mode.as_str() {
             "drops" if is_wrong => {}
             "doubles" if is_wrong => {
@@ -142,7 +142,7 @@ async fn follow(mut watch: Watch<Store>, replay: Rc<RefCell<Replay>>, mode: Stri
             }
             _ => replay.borrow_mut().take(event),
         }
-        if is_slow && count % 20 == 0 {
+        if is_slow && count.is_multiple_of(20) {
             sleep(Duration::from_millis(300)).await;
         }
     }

@@ -67,7 +67,7 @@ impl Replay {
                 is_first == (coming.as_ref() == Some(&member.key)) && self.set(member).is_none()
             }
             Event::Update(member) => self.set(member).is_some(),
-            Event::Leave(key, id) | Event::Expire(key, id) => self.gone(key, id),
+            Event::Leave(key, id) | Event::Expire(key, id) => self.gone(&key, id),
             Event::Offline(key) => self.devices_of(&key) == 0 && going == Some(key),
             // What a checker does not know it does not let pass.
             _ => false,
@@ -88,7 +88,7 @@ impl Replay {
         }
         self.seats.clear();
         self.devices.clear();
-        members.into_iter().fold(true, |is_good, member| self.set(member).is_none() && is_good)
+        members.into_iter().filter_map(|member| self.set(member)).count() == 0
     }
 
     /// The number that it replaces.
@@ -104,7 +104,7 @@ impl Replay {
         before.map(|(_, value)| value)
     }
 
-    fn gone(&mut self, key: String, id: ConnectionId) -> bool {
+    fn gone(&mut self, key: &str, id: ConnectionId) -> bool {
         let Some((own, _)) = self.seats.remove(&id) else { return false };
         let left = self.devices.get_mut(&own).map_or(0, |count| {
             *count -= 1;
