@@ -39,7 +39,7 @@ impl Instance {
     pub(crate) fn restart(&mut self, name: &str, arguments: &[&str]) {
         self.kill();
         let (_, port) = self.url.rsplit_once(':').expect("a port");
-        *self = Self::on(&port.to_owned(), name, arguments);
+        *self = Self::on(port, name, arguments);
     }
 
     /// Kills it, as `kill -9` does.
