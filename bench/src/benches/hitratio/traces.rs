@@ -1,5 +1,13 @@
-//! Traces: streams of requested keys.
+//! Which traces are replayed: FILES, or those that the variable `HEADWATER_TRACES` names, or those in
+//! `../shared/traces` beside the repository, or else [`synthetic`] ones.
+//!
+//! A file is a `.u64.zst`: little-endian keys of eight bytes, compressed. A folder stands for all such
+//! files in it.
 
+use super::synthetic;
+use crate::harness::Options;
+use headwater_replay::Trace;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,28 +15,38 @@ use std::sync::Arc;
 /// The largest window of a compressed trace, as a power of two.
 const WINDOW: u32 = 27;
 
-/// A stream of requests; a clone shares it.
+const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces");
+
+/// Of each trace, in a quick run.
+const QUICK: usize = 300_000;
+
+/// A trace and what it is called; a clone shares it.
 #[derive(Clone)]
-pub(super) struct Trace {
+pub(super) struct Named {
     pub(super) name: String,
-    pub(super) keys: Arc<[u64]>,
-    pub(super) distinct: usize,
+    pub(super) trace: Arc<Trace>,
 }
 
-impl Trace {
-    pub(super) fn new(name: impl Into<String>, keys: Vec<u64>) -> Self {
-        let mut sorted = keys.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        Self { name: name.into(), keys: keys.into(), distinct: sorted.len() }
+impl Named {
+    pub(super) fn new(name: impl Into<String>, trace: Trace) -> Self {
+        Self { name: name.into(), trace: trace.into() }
     }
 }
 
-/// The traces of these files and folders.
-pub(super) fn load(paths: &[PathBuf]) -> Vec<Trace> {
+/// The traces that are to be replayed.
+pub(super) fn all(options: &Options) -> Vec<Named> {
+    let folder = || env::var_os("HEADWATER_TRACES").map(PathBuf::from);
+    let shared = || Some(PathBuf::from(SHARED)).filter(|folder| folder.is_dir());
+    let paths = match &options.files[..] {
+        [] => folder().or_else(shared).into_iter().collect(),
+        files => files.to_vec(),
+    };
+    if paths.is_empty() {
+        return synthetic::traces(options);
+    }
     let files: Vec<PathBuf> = paths.iter().flat_map(|path| files_of(path)).collect();
     assert!(!files.is_empty(), "there is no .u64.zst file in {paths:?}");
-    files.iter().map(|file| read(file)).collect()
+    files.iter().map(|file| read(file, options.scale(usize::MAX, QUICK))).collect()
 }
 
 fn files_of(path: &Path) -> Vec<PathBuf> {
@@ -43,13 +61,14 @@ fn files_of(path: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn read(file: &Path) -> Trace {
+fn read(file: &Path, most: usize) -> Named {
     let bytes = decompressed(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let (keys, rest) = bytes.as_chunks();
-    assert!(rest.is_empty(), "{}: a key of 8 bytes is cut short", file.display());
+    let trace = Trace::from_le_bytes(&bytes);
+    let trace = trace.unwrap_or_else(|cut| panic!("{}: {cut}", file.display()));
     let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-    let name = name.trim_end_matches(".u64.zst");
-    Trace::new(name, keys.iter().map(|key| u64::from_le_bytes(*key)).collect())
+    let is_long = trace.requests().len() > most;
+    let trace = if is_long { trace.start(most) } else { trace };
+    Named::new(name.trim_end_matches(".u64.zst"), trace)
 }
 
 fn decompressed(file: &Path) -> std::io::Result<Vec<u8>> {
