@@ -32,6 +32,7 @@ benches! {
     hits,
     locks,
     redis,
+    sizing,
 }
 
 /// What a child does in its role: see [`crate::processes`].

@@ -13,8 +13,6 @@
 
 mod contestants;
 mod sims;
-mod synthetic;
-mod traces;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
@@ -23,7 +21,7 @@ use headwater_replay::Optimum;
 use sims::WTinyLfu;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
-use traces::Named;
+use crate::traces::{self, Named};
 
 pub(super) const BENCH: Bench = Bench {
     name: "hitratio",

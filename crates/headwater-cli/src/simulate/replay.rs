@@ -116,3 +116,25 @@ impl<'a> Plan<'a> {
         optimum.hits(usize::try_from(capacity).unwrap_or(usize::MAX), || go_on(AT_ONCE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwater_replay::Requests;
+
+    #[test]
+    fn a_replay_that_is_ended_says_so_and_has_whole_points_only() {
+        let trace = (0..100_000_u32).map(|at| at % 70).collect::<Requests<_>>().end();
+        let plan = Plan::new(&trace, &[Policy::Fifo, Policy::Lru, Policy::Fifo], &[1, 10, 100]);
+        assert_eq!(plan.requests(), 400_000);
+        let replayed = AtomicU64::new(0);
+        let all = plan.run(&replayed, &|| true);
+        assert_eq!((all.points.len(), all.is_cut, replayed.into_inner()), (6, false, 400_000));
+        assert!(all.lru.is_some());
+        // Ended in the second pass, or in the first of another thread.
+        let replayed = AtomicU64::new(0);
+        let cut = plan.run(&replayed, &|| replayed.load(Ordering::Relaxed) <= 100_000);
+        assert!(cut.is_cut && cut.points.len() <= 2, "{cut:?}");
+        assert!(cut.points.iter().all(|point| all.points.contains(point)));
+    }
+}

@@ -9,7 +9,7 @@
 //! - `stack`: keys come back by how many others were asked for since: recency is all.
 //! - `random`: every key alike: nobody can do better than the capacity's share.
 
-use super::traces::Named;
+use super::Named;
 use crate::harness::{Options, Zipf};
 use fastrand::Rng;
 use headwater_replay::Requests;
@@ -17,7 +17,8 @@ use headwater_replay::Requests;
 pub(super) fn traces(options: &Options) -> Vec<Named> {
     let count = options.scale(400_000, 50_000);
     let keys = options.scale(20_000, 5_000);
-    let mut world = World { count, keys, zipf: Zipf::new(keys, 0.9), rng: Rng::with_seed(options.seed) };
+    let mut world =
+        World { count, keys, zipf: Zipf::new(keys, 0.9), rng: Rng::with_seed(options.seed) };
     let all = [
         ("zipf", world.zipf()),
         ("shifting", world.shifting()),

@@ -4,7 +4,8 @@
 //! A file is a `.u64.zst`: little-endian keys of eight bytes, compressed. A folder stands for all such
 //! files in it.
 
-use super::synthetic;
+mod synthetic;
+
 use crate::harness::Options;
 use headwater_replay::Trace;
 use std::env;
@@ -22,19 +23,19 @@ const QUICK: usize = 300_000;
 
 /// A trace and what it is called; a clone shares it.
 #[derive(Clone)]
-pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) trace: Arc<Trace>,
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) trace: Arc<Trace>,
 }
 
 impl Named {
-    pub(super) fn new(name: impl Into<String>, trace: Trace) -> Self {
+    pub(crate) fn new(name: impl Into<String>, trace: Trace) -> Self {
         Self { name: name.into(), trace: trace.into() }
     }
 }
 
 /// The traces that are to be replayed.
-pub(super) fn all(options: &Options) -> Vec<Named> {
+pub(crate) fn all(options: &Options) -> Vec<Named> {
     let folder = || env::var_os("HEADWATER_TRACES").map(PathBuf::from);
     let shared = || Some(PathBuf::from(SHARED)).filter(|folder| folder.is_dir());
     let paths = match &options.files[..] {
