@@ -108,7 +108,8 @@ Examples:
 
 Policies:
   lru      the exact LRU, at all sizes in one pass
-  memory   the adaptive policy of the library's `MemoryCache`: the cache itself, as it is by default
+  memory   the adaptive policy of the library's `MemoryCache`: the cache itself, as it is by default;
+           its hashes are seeded at random, so the last digits differ from run to run
   fifo     first in, first out
   optimum  what no cache can surpass, because it knows the future (Belady)
   Every request that misses puts its key in, an entry each, and nothing expires.
