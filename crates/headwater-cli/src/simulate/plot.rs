@@ -171,6 +171,7 @@ fn paint<B: DrawingBackend>(
         .x_label_formatter(&|entries| grouped(entries.round() as u64))
         .y_label_formatter(&|ratio| format!("{:.0} %", ratio * 100.0))
         .y_labels(11)
+        .max_light_lines(4)
         .label_style((FONT, 19))
         .axis_desc_style((FONT, 20))
         .bold_line_style(RGBColor(222, 222, 222))
