@@ -71,7 +71,7 @@ impl Histogram {
 /// It models LRU, because only LRU's hits at all capacities follow from one pass. A
 /// [`MemoryCache`](crate::MemoryCache) mostly has more hits than that at any capacity; how much a larger
 /// one gains is alike, except for loops longer than the cache, where LRU gains nothing until the whole
-/// loop fits.
+/// loop fits. It says what capacities would do and nothing of lives: as if nothing expired.
 ///
 /// ```
 /// use headwater::MissRatioSampler;
