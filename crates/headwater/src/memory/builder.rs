@@ -256,7 +256,7 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     ///
     /// Begins with a sample of this `share` of the keys, from above 0 to 1, and lowers it so that the
     /// sample never has more than 1,792 keys: up to 80 kB. Requests of keys in the sample cost some
-    /// 100 ns more, all others a nanosecond; so 0.01 is a good share where hits are many. The more keys
+    /// 100 ns more, all others some ten instructions; so 0.01 is a good share where hits are many. The more keys
     /// are in the sample, the better the curve. With 1,792 it is off by 0.01 on average, with 200 by
     /// 0.03, so give a cache of a few thousand entries a larger share.
     ///

@@ -14,8 +14,8 @@ const MOST_KEYS: usize = 1_792;
 const USES_PER_COUNT: u32 = 61;
 
 thread_local! {
-    /// This thread's uses since it last counted one.
-    static USES: Cell<u32> = const { Cell::new(0) };
+    /// This thread's uses until it counts one. Down to 0, because that is the cheapest to notice.
+    static LEFT: Cell<u32> = const { Cell::new(USES_PER_COUNT) };
 }
 
 /// The curve of a cache that was told to measure one; nothing otherwise.
@@ -59,9 +59,9 @@ impl Live {
 
     #[inline]
     fn note(&self, hash: u64) {
-        let uses = USES.get() + 1;
-        USES.set(uses);
-        if uses == USES_PER_COUNT {
+        let left = LEFT.get() - 1;
+        LEFT.set(left);
+        if left == 0 {
             self.count();
         }
         if hash < self.threshold.load(Relaxed) {
@@ -71,7 +71,7 @@ impl Live {
 
     #[cold]
     fn count(&self) {
-        USES.set(0);
+        LEFT.set(USES_PER_COUNT);
         self.requests.fetch_add(u64::from(USES_PER_COUNT), Relaxed);
     }
 
