@@ -90,8 +90,11 @@ fn read(args: &SimulateArgs, log: Log) -> Result<Trace> {
     let requests = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&requests);
     let progress = Progress::start(args.talk, false, log.bytes.clone(), move |elapsed| {
-        let requests = count.load(Ordering::Relaxed);
-        format!("{} requests read, {}", grouped(requests), rate(requests, "requests", elapsed))
+        // Numbers are counted when all are there.
+        match count.load(Ordering::Relaxed) {
+            0 => "reading".to_owned(),
+            read => format!("{} requests read, {}", grouped(read), rate(read, "requests", elapsed)),
+        }
     });
     let name = log.name.clone();
     let trace = log.read(args.limit.unwrap_or(u64::MAX), &requests)?;
