@@ -1,7 +1,7 @@
 //! Measures Headwater against its rivals: wrong answers by their number, speed by ratios.
 //!
 //! [`benches`] has one module per bench, [`contenders`] what is compared, [`harness`] everything
-//! that the benches share: rounds, tables, targets. `README.md` tells how to read a table and how
+//! that the benches share: rounds, tables, targets; [`traces`] are requests to replay. `README.md` tells how to read a table and how
 //! to add a bench.
 #![allow(clippy::expect_used, reason = "a measurement that cannot be taken has to stop loudly")]
 
@@ -9,6 +9,7 @@ mod benches;
 mod contenders;
 mod harness;
 mod processes;
+mod traces;
 
 use benches::Bench;
 use clap::Parser;

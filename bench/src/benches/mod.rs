@@ -33,6 +33,7 @@ benches! {
     locks,
     presence,
     redis,
+    sizing,
     watch,
 }
 

@@ -1,6 +1,7 @@
 //! The command line: every option with its meaning, as `--help` shows it.
 
 use crate::input::Format;
+use crate::simulate::{Policy, Size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ Examples:
   headwater enrich --input flights.ndjson.gz --key tailnum --as plane \\
     --source planes.csv -o out.ndjson
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
+  headwater simulate --input keys.txt --png curves.png
   headwater doctor --redis redis://127.0.0.1:6379
   headwater completions bash > ~/.local/share/bash-completion/completions/headwater
 
@@ -90,6 +92,38 @@ Exit codes:
     1  the load failed; a table is as it was, a Redis has the rows before the trouble
     2  it could not begin: a wrong option, or a file or target that cannot be used";
 
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  How large should the cache be? A log of keys, one per line, over sizes and policies:
+    headwater simulate --input keys.txt --png curves.png
+
+  The keys of a field, from records as `enrich` takes them:
+    headwater simulate --input flights.ndjson.gz --key tailnum
+
+  Some sizes only, in entries or in percent of the different keys, for a program:
+    cut -f 3 access.tsv | headwater simulate --capacity 1000,5000,10% --json
+
+  A trace of little-endian numbers of 8 bytes:
+    headwater simulate --input trace.u64.zst --policy memory,optimum --svg curves.svg
+
+Policies:
+  lru      the exact LRU, at all sizes in one pass
+  memory   the adaptive policy of the library's `MemoryCache`: the cache itself, as it is by default;
+           its hashes are seeded at random, so the last digits differ from run to run
+  fifo     first in, first out
+  optimum  what no cache can surpass, because it knows the future (Belady)
+  Every request that misses puts its key in, an entry each, and nothing expires.
+
+JSON (--json), one object: requests, keys (different ones), elapsed_ms, interrupted (null, \"sigint\" or
+  \"sigterm\"), points: policy, capacity (in entries), hits, hit_ratio.
+
+Exit codes:
+    0  all done
+    1  the log cannot be read to its end, or has no key; or a drawing cannot be written
+    2  it could not begin: a wrong option, or a file that cannot be used
+  130  interrupted by SIGINT; what was replayed until then is printed, and nothing drawn
+  143  the same for SIGTERM";
+
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   headwater doctor --redis redis://127.0.0.1:6379
@@ -119,6 +153,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Enrich(Box<EnrichArgs>),
     Load(LoadArgs),
+    Simulate(SimulateArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
 }
@@ -279,6 +314,58 @@ pub(crate) struct LoadArgs {
     pub(crate) max_line: usize,
 
     /// Print the summary as one JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// Replay a log of requested keys through caches of many sizes, and tell and draw their hit ratios.
+///
+/// The log is read once and kept in memory: 4 bytes per request, and each different key once.
+#[derive(Debug, Args)]
+#[command(after_long_help = SIMULATE_EXAMPLES, after_help = "See `--help` for examples, policies, --json and exit codes.")]
+pub(crate) struct SimulateArgs {
+    /// The log (plain, gzip or zstd); `-` is stdin. Without --key, a name in `.u64` (also before `.gz`,
+    /// `.zst`) is little-endian numbers of 8 bytes, others are one key per line
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) input: PathBuf,
+
+    /// The field that has the key, of NDJSON or CSV records; records without it are left out
+    #[arg(short, long, value_name = "FIELD")]
+    pub(crate) key: Option<String>,
+
+    /// What the records are; without it, a name in `.csv` (also before `.gz`, `.zst`) is CSV, others are NDJSON
+    #[arg(long, value_enum, requires = "key")]
+    pub(crate) format: Option<Format>,
+
+    /// Sizes of the cache, with commas between: entries, or percent of the different keys [default:
+    /// fifteen from 0.1% to 100%]
+    #[arg(short, long, value_name = "SIZE", value_delimiter = ',')]
+    pub(crate) capacity: Vec<Size>,
+
+    /// What decides who leaves a full cache
+    #[arg(short, long, value_enum, value_delimiter = ',', default_value = "lru,memory,optimum")]
+    pub(crate) policy: Vec<Policy>,
+
+    /// Draw the curves into an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Draw the curves into a PNG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+
+    /// Stop after that many requests
+    #[arg(short, long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// The longest line that is taken
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    pub(crate) max_line: usize,
+
+    /// Print one JSON object instead of the table
     #[arg(long)]
     pub(crate) json: bool,
 

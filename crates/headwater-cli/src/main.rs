@@ -17,7 +17,9 @@ mod redis;
 #[path = "redis_off.rs"]
 mod redis;
 mod rows;
+mod same;
 mod signal;
+mod simulate;
 mod source;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Enrich(args) => enrich::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Doctor(args) => redis::run_doctor(&args),
         Command::Completions(args) => print_completions(&args),
     };

@@ -30,16 +30,28 @@ impl Progress {
         bytes: BytesRead,
         message: impl Fn(Duration) -> String + Send + 'static,
     ) -> Self {
+        let total = bytes.total;
+        Self::of(talk, in_the_way, total, move || bytes.read(), message)
+    }
+
+    /// Draws how much of `total` is done, which `position` says.
+    pub(crate) fn of(
+        talk: Talk,
+        in_the_way: bool,
+        total: Option<u64>,
+        position: impl Fn() -> u64 + Send + 'static,
+        message: impl Fn(Duration) -> String + Send + 'static,
+    ) -> Self {
         if talk.quiet || talk.no_progress || in_the_way || !std::io::stderr().is_terminal() {
             return Self(None);
         }
         let (stop, stopped) = channel();
-        let drawn = bar(&bytes);
+        let drawn = bar(total);
         let bar = drawn.clone();
         let begun = Instant::now();
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                drawn.set_position(bytes.read());
+                drawn.set_position(position());
                 drawn.set_message(message(begun.elapsed()));
                 drawn.tick();
             }
@@ -67,8 +79,8 @@ impl Drop for Progress {
     }
 }
 
-fn bar(bytes: &BytesRead) -> ProgressBar {
-    let (bar, template) = match bytes.total {
+fn bar(total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
         Some(total) => (ProgressBar::new(total), "{bar:24} {percent:>3}%  {msg}"),
         None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}"),
     };

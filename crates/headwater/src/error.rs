@@ -143,6 +143,14 @@ impl Error {
         self.change(|failure| failure.tier = tier)
     }
 
+    /// Says of which file the message is.
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
+        self.change(|failure| {
+            failure.message = format!("{}: {}", path.display(), failure.message).into();
+        })
+    }
+
     /// What went wrong.
     ///
     /// ```

@@ -78,6 +78,7 @@
 //! - `firestore`: `FirestoreSource`, documents of a Firestore collection as the source of truth.
 //! - `sessions`: `presence::Sessions`, in memory and in Redis; `tower-sessions` keeps those of the crate of that name in any presence.
 //! - `messagepack`, `postcard`, `compression`, `encryption`: other ways to turn values into bytes.
+//! - `snapshot`: the caches in memory save their entries in a file, and load them.
 //! - `testkit`: conformance suites and the parts to build tests of your own.
 //!
 //! # Runtime
@@ -124,7 +125,9 @@ pub use fetcher::{
     fetch_many_fn,
 };
 pub use key::{Key, Value};
-pub use memory::{LruCache, MemoryBuilder, MemoryCache, MemoryStats};
+pub use memory::{
+    CurvePoint, LruCache, MemoryBuilder, MemoryCache, MemoryStats, MissRatioCurve, MissRatioSampler,
+};
 pub use observe::{SourceStats, Stats, TierStats};
 pub use read_through::{Orphans, ReadThrough};
 pub use source::Source;

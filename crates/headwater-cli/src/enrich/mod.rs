@@ -7,7 +7,6 @@ mod answer;
 mod chain;
 mod output;
 mod pipeline;
-mod same;
 mod sink;
 mod summary;
 
@@ -16,6 +15,7 @@ use crate::exit::{Exit, complain, say};
 use crate::input::{self, BytesRead, Reading, Records, spawn_reader};
 use crate::progress::{Progress, grouped, rate};
 use crate::record::Splice;
+use crate::same;
 use crate::signal::{self, Signal};
 use crate::source::url::{self, Place};
 use answer::Plan;

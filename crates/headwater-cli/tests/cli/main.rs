@@ -13,6 +13,7 @@ mod sample;
 #[cfg(feature = "redis")]
 mod server;
 mod signals;
+mod simulate;
 mod source;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -13,7 +13,7 @@ fn help_has_examples_and_exit_codes() {
     {
         assert!(help.ok().contains(words), "{words}");
     }
-    for command in ["load", "doctor"] {
+    for command in ["load", "simulate", "doctor"] {
         assert!(room.run(&[command, "--help"]).ok().contains("Exit codes:"), "{command}");
     }
     let version = room.run(&["--version"]);

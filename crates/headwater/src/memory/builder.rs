@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cache::{LruCache, MemoryCache};
 use super::life::Life;
 use super::memory::{Memory, Settings, Weigher};
+use super::sizing::Sizing;
 use super::store::{Bounds, Rule, UNBOUNDED};
 use crate::{Cause, Clock, Error, ErrorKind, Key, RemovalListener, Result, Value};
 
@@ -52,6 +53,7 @@ pub struct MemoryBuilder<K: ?Sized + Key, V: Value, C> {
     time_to_idle: Option<Duration>,
     rule: Rule,
     shards: Option<usize>,
+    live_sizing: Option<f64>,
     settings: Settings<K, V>,
     builds: PhantomData<fn() -> C>,
 }
@@ -115,6 +117,7 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
             time_to_idle: None,
             rule,
             shards: None,
+            live_sizing: None,
             settings,
             builds: PhantomData,
         }
@@ -248,6 +251,31 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
         self
     }
 
+    /// Measures, while the cache is in use, what its hit ratio would be at other capacities: see
+    /// [`miss_ratio_curve`](LruCache::miss_ratio_curve). Default: not measured, and costs nothing.
+    ///
+    /// Begins with a sample of this `share` of the keys, from above 0 to 1, and lowers it so that the
+    /// sample never has more than 1,792 keys: up to 80 kB. Requests of keys in the sample cost some
+    /// 100 ns more, all others some ten instructions; so 0.01 is a good share where hits are many. The more keys
+    /// are in the sample, the better the curve. With 1,792 it is off by 0.01 on average, with 200 by
+    /// 0.03, so give a cache of a few thousand entries a larger share.
+    ///
+    /// A request is a get that hits, or a put, which is how a miss ends. An entry in the sample is
+    /// thirty bytes without key and value: nothing of yours is kept.
+    ///
+    /// ```
+    /// use headwater::MemoryCache;
+    ///
+    /// let cache: MemoryCache<str, u32> =
+    ///     MemoryCache::builder().capacity(100_000).live_sizing(0.01).build()?;
+    /// assert_eq!(cache.miss_ratio_curve().unwrap().requests(), 0);
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
+    pub fn live_sizing(mut self, share: f64) -> Self {
+        self.live_sizing = Some(share);
+        self
+    }
+
     /// The clock that lives are counted by: give the same one to the whole chain. Default: the
     /// system's monotonic clock.
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -285,7 +313,7 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
             weighed: self.settings.weigher.is_some(),
             time_to_idle: self.time_to_idle,
         };
-        Memory::new(self.settings, bounds, shards)
+        Memory::new(self.settings, bounds, shards, Sizing::new(self.live_sizing))
     }
 
     fn usual_shards(&self) -> usize {
@@ -323,6 +351,8 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
             Some("time_to_idle must be longer than zero")
         } else if !(0.0..=1.0).contains(&life.jitter) {
             Some("ttl_jitter must be from 0 to 1")
+        } else if self.live_sizing.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
+            Some("live_sizing must be above 0, and 1 at most")
         } else {
             None
         }
@@ -338,6 +368,7 @@ impl<K: ?Sized + Key, V: Value, C> fmt::Debug for MemoryBuilder<K, V, C> {
             .field("absent_capacity", &self.absent_capacity)
             .field("shards", &self.shards)
             .field("time_to_idle", &self.time_to_idle)
+            .field("live_sizing", &self.live_sizing)
             .field("life", life)
             .field("clock", clock)
             .field("weigher", &weigher.is_some())

@@ -2,6 +2,7 @@ use std::fmt;
 
 use super::builder::MemoryBuilder;
 use super::memory::Memory;
+use super::sizing::MissRatioCurve;
 use super::stats::MemoryStats;
 use super::store::UNBOUNDED;
 use crate::sync::Arc;
@@ -41,7 +42,7 @@ use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value}
 /// # Ok::<(), headwater::Error>(())
 /// # }).unwrap();
 /// ```
-pub struct LruCache<K: ?Sized + Key, V: Value>(Arc<Memory<K, V>>);
+pub struct LruCache<K: ?Sized + Key, V: Value>(pub(super) Arc<Memory<K, V>>);
 
 impl<K: ?Sized + Key, V: Value> LruCache<K, V> {
     /// A cache of up to `capacity` found entries, with the defaults of its
@@ -125,7 +126,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 /// # Ok::<(), headwater::Error>(())
 /// # }).unwrap();
 /// ```
-pub struct MemoryCache<K: ?Sized + Key, V: Value>(Arc<Memory<K, V>>);
+pub struct MemoryCache<K: ?Sized + Key, V: Value>(pub(super) Arc<Memory<K, V>>);
 
 impl<K: ?Sized + Key, V: Value> MemoryCache<K, V> {
     /// A cache without a capacity, and otherwise with the defaults of its [`builder`](Self::builder).
@@ -241,6 +242,30 @@ macro_rules! face_of_memory {
                 self.0.peek(key)
             }
 
+            /// Copies of all live entries, found and absent, in no order, as if nobody had looked.
+            ///
+            /// It does not stop the world: an entry that is there from the first call of `next` to the
+            /// last comes once; one that is put, replaced or removed meanwhile may come or not, and one
+            /// that is replaced may come twice. Takes copies of up to 1,024 entries at a time, and lets
+            /// other threads in between.
+            ///
+            /// ```
+            /// use headwater::{Entry, LruCache, Tier};
+            ///
+            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            /// let cache = LruCache::<u32, u32>::new(10)?;
+            /// for key in 1..4 {
+            ///     cache.put(&key, &Entry::found(key * key)).await?;
+            /// }
+            /// let sum: u32 = cache.iter().filter_map(|(_, entry)| entry.into_value()).sum();
+            /// assert_eq!(sum, 1 + 4 + 9);
+            /// # Ok::<(), headwater::Error>(())
+            /// # }).unwrap();
+            /// ```
+            pub fn iter(&self) -> impl Iterator<Item = (K::Owned, Entry<V>)> + '_ {
+                self.0.iter()
+            }
+
             /// Removes all dead entries and returns how many they were. Takes time in proportion to
             /// the cache's size, and lets other threads in every 1,024 entries.
             ///
@@ -271,6 +296,16 @@ macro_rules! face_of_memory {
             /// ```
             pub fn resize(&self, capacity: u64) -> Result<()> {
                 self.0.resize(capacity).map(drop)
+            }
+
+            /// What the hit ratio of an LRU would be at any capacity, as far as one can tell from the
+            /// requests so far: `hit_ratio_at(2 * capacity)` is how much twice the size would help.
+            /// `None` unless [`live_sizing`](MemoryBuilder::live_sizing) was asked for.
+            ///
+            /// Copies some kilobytes, under a lock for which no request waits.
+            #[must_use]
+            pub fn miss_ratio_curve(&self) -> Option<MissRatioCurve> {
+                self.0.miss_ratio_curve()
             }
 
             /// What was counted so far.

@@ -8,6 +8,7 @@ use foldhash::quality::RandomState;
 
 use super::life::Life;
 use super::node::Arrival;
+use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
 use super::store::{Bounds, Look, Outcome, Store, UNBOUNDED};
 use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, RwLock};
@@ -48,13 +49,19 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     /// A power of two of them.
     shards: Box<[Shard<K, V>]>,
     hits_are_shared: bool,
+    sizing: Sizing,
     closed: OnceLock<()>,
 }
 
 impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// A cache of `shards` stores, a power of two, that keep these bounds together; only the absent
     /// entries' bound is rounded up, to the same for each.
-    pub(super) fn new(settings: Settings<K, V>, bounds: Bounds, shards: usize) -> Self {
+    pub(super) fn new(
+        settings: Settings<K, V>,
+        bounds: Bounds,
+        shards: usize,
+        sizing: Sizing,
+    ) -> Self {
         debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
         let shard = |number| {
             let capacity = part(bounds.capacity, number, shards);
@@ -68,6 +75,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             hasher: RandomState::default(),
             shards: (0..shards).map(shard).collect(),
             hits_are_shared: bounds.hits_are_shared(),
+            sizing,
             closed: OnceLock::new(),
         }
     }
@@ -121,6 +129,40 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let mut total = MemoryStats::default();
         self.shards.iter().for_each(|shard| total += shard.0.read().stats());
         total
+    }
+
+    /// The hit ratios at other capacities, if they are measured.
+    pub(super) fn miss_ratio_curve(&self) -> Option<MissRatioCurve> {
+        self.sizing.curve()
+    }
+
+    /// Copies of all live entries, as many at once as a sweep looks at.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K::Owned, Entry<V>)> + '_ {
+        let mut next = Some((0, 0));
+        let pages = std::iter::from_fn(move || {
+            let (shard, slot) = next?;
+            let mut page = Vec::new();
+            next = self.copy(shard, slot, &mut page);
+            Some(page)
+        });
+        pages.flatten()
+    }
+
+    /// Adds some entries of a shard to `page`; shard and slot to go on with.
+    fn copy(
+        &self,
+        shard: usize,
+        slot: usize,
+        page: &mut Vec<(K::Owned, Entry<V>)>,
+    ) -> Option<(usize, usize)> {
+        let now = self.settings.clock.now();
+        let next = self.shards.get(shard)?.0.read().copy(slot, AT_ONCE, now, page);
+        Some(next.map_or((shard + 1, 0), |slot| (shard, slot)))
+    }
+
+    #[cfg(feature = "snapshot")]
+    pub(super) fn clock(&self) -> &Clock {
+        &self.settings.clock
     }
 
     /// Removes all that is dead; how many entries that were.
@@ -222,7 +264,10 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
             shard.write().get(hash, key, clock)
         };
         match look {
-            Look::Live(entry) => Some(entry),
+            Look::Live(entry) => {
+                self.sizing.note(hash);
+                Some(entry)
+            }
             Look::Missing => None,
             Look::Dead => {
                 self.bury(hash, key);
@@ -242,6 +287,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
 
     fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let hash = self.hasher.hash_one::<&K>(key.borrow());
+        self.sizing.note(hash);
         let now = self.settings.clock.now();
         let new = Arrival { hash, key, entry: entry.entry };
         let mut removals = Removals::none();

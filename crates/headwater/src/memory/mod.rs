@@ -27,7 +27,8 @@
 //! # The rooms
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
 //! shards, the lives and everything that must run without a lock. `store` is what one lock
-//! guards: `slab` and `node` are its entries, `lists` their order, `policy` who leaves.
+//! guards: `slab` and `node` are its entries, `lists` their order, `policy` who leaves. `sizing` is what
+//! a larger or smaller cache would do, measured beside it; `snapshot` takes entries to a file and back.
 
 mod builder;
 mod cache;
@@ -37,10 +38,14 @@ mod lists;
 mod memory;
 mod node;
 mod policy;
+mod sizing;
 mod slab;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod stats;
 mod store;
 
 pub use builder::MemoryBuilder;
 pub use cache::{LruCache, MemoryCache};
+pub use sizing::{CurvePoint, MissRatioCurve, MissRatioSampler};
 pub use stats::MemoryStats;

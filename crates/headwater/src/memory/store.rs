@@ -280,6 +280,26 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         slots.next().map(|_| from + count)
     }
 
+    /// Adds copies of the live entries of `count` slots to `page`; the next ones to look at, if there
+    /// are more.
+    pub(super) fn copy(
+        &self,
+        from: usize,
+        count: usize,
+        now: Moment,
+        page: &mut Vec<(K::Owned, Entry<V>)>,
+    ) -> Option<usize> {
+        let mut slots = self.held.slab.slots(from);
+        for slot in slots.by_ref().take(count) {
+            let Some(node) = self.held.slab.get(slot) else { continue };
+            if self.held.lanes.deadline(slot).is_none_or(|deadline| now < deadline) {
+                let entry = self.held.lanes.entry(slot, node.value().cloned());
+                page.push((node.key().clone(), entry));
+            }
+        }
+        slots.next().map(|_| from + count)
+    }
+
     /// Found entries.
     pub(super) fn len(&self) -> usize {
         self.lists.len(List::Main) + self.lists.len(List::Small)

@@ -297,3 +297,47 @@ async fn closed_cache_is_empty_and_says_so() {
         assert_eq!((error.kind(), error.tier()), (ErrorKind::Closed, Some("lru")));
     }
 }
+
+#[test]
+fn iteration_shows_each_live_entry_once_and_changes_nothing() {
+    let cache = MemoryCache::<str, u32>::builder().shards(4).build().unwrap();
+    for n in 0..5_000 {
+        put(&cache, &n.to_string(), n);
+    }
+    put(&cache, "absent", absent());
+    put(&cache, "gone", 1);
+    drop(face(&cache).remove("gone"));
+    let mut seen: Vec<(String, Option<u32>)> =
+        cache.iter().map(|(key, entry)| (key, entry.into_value())).collect();
+    seen.sort();
+    let mut expected: Vec<_> = (0..5_000).map(|n| (n.to_string(), Some(n))).collect();
+    expected.push(("absent".to_owned(), None));
+    expected.sort();
+    assert_eq!(seen, expected);
+
+    let lru = Lru::new(2).unwrap();
+    put(&lru, "a", 1);
+    put(&lru, "b", 2);
+    assert_eq!(lru.iter().count(), 2);
+    put(&lru, "c", 3);
+    assert_eq!((get(&lru, "a"), get(&lru, "b")), (None, Some(Some(2))));
+}
+
+#[test]
+fn entries_may_come_and_go_during_iteration() {
+    let cache = MemoryCache::<str, u32>::builder().shards(1).build().unwrap();
+    for n in 0..3_000 {
+        put(&cache, &n.to_string(), n);
+    }
+    let mut stayed = 0;
+    for (step, (_, entry)) in cache.iter().enumerate() {
+        stayed += usize::from(entry.into_value() < Some(3_000));
+        // The last hundred go before they are reached; others come.
+        drop(face(&cache).remove(&(2_900 + step % 100).to_string()));
+        put(&cache, &format!("new {step}"), 5_000);
+        if step > 5_000 {
+            break;
+        }
+    }
+    assert_eq!(stayed, 2_900);
+}

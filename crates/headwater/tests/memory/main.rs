@@ -7,6 +7,9 @@ mod face;
 mod lives;
 mod model;
 mod removals;
+mod sizing;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod threads;
 
 use headwater::{Cause, Entry, MemoryBuilder, Removals, Resident, Tier};

@@ -1,6 +1,6 @@
 //! Writing to a file that is being read would destroy it: told before anything is opened.
 
-use crate::args::EnrichArgs;
+use crate::args::{EnrichArgs, SimulateArgs};
 use crate::source;
 use anyhow::{Result, bail};
 use same_file::Handle;
@@ -51,8 +51,20 @@ fn is_file(meta: io::Result<std::fs::Metadata>) -> bool {
     meta.is_ok_and(|meta| meta.is_file())
 }
 
+/// Refuses a log that is to be drawn over, or two drawings in one file.
+pub(crate) fn refuse_same_drawings(args: &SimulateArgs) -> Result<()> {
+    let input = End::new("--input", &args.input, Handle::stdin);
+    let svg = args.svg.as_deref().map(|path| End::new("--svg", path, Handle::stdout));
+    let png = args.png.as_deref().map(|path| End::new("--png", path, Handle::stdout));
+    refuse(&[
+        (Some(&input), svg.as_ref()),
+        (Some(&input), png.as_ref()),
+        (svg.as_ref(), png.as_ref()),
+    ])
+}
+
 /// Refuses a file that is to be read and written, or written twice.
-pub(super) fn refuse_same_files(args: &EnrichArgs) -> Result<()> {
+pub(crate) fn refuse_same_files(args: &EnrichArgs) -> Result<()> {
     if args.rejects.as_deref().is_some_and(|path| path.as_os_str() == "-") {
         bail!("--rejects -: give a file; stdout is for records");
     }
@@ -62,13 +74,17 @@ pub(super) fn refuse_same_files(args: &EnrichArgs) -> Result<()> {
     let rejects = rejects.map(|path| End::new("--rejects", path, Handle::stdout));
     let input = End::new("--input", &args.input, Handle::stdin);
     let output = End::new("-o", &args.output, Handle::stdout);
-    let pairs = [
+    refuse(&[
         (Some(&input), Some(&output)),
         (Some(&input), rejects.as_ref()),
         (source.as_ref(), Some(&output)),
         (source.as_ref(), rejects.as_ref()),
         (Some(&output), rejects.as_ref()),
-    ];
+    ])
+}
+
+/// Refuses pairs that are the same file.
+fn refuse(pairs: &[(Option<&End<'_>>, Option<&End<'_>>)]) -> Result<()> {
     for (one, other) in pairs {
         let (Some(one), Some(other)) = (one, other) else { continue };
         if one.is(other) {
