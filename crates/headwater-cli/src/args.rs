@@ -147,8 +147,8 @@ pub(crate) struct EnrichArgs {
     #[arg(long = "as", value_name = "FIELD")]
     pub(crate) new_field: String,
 
-    /// Where values are looked up: a CSV or NDJSON file, `sqlite:PATH?table=T&key=K` or
-    /// `redis://HOST:PORT/DB?namespace=NS`
+    /// Where values are looked up: a CSV or NDJSON file, `sqlite:PATH?table=T&key=K`,
+    /// `redis://HOST:PORT/DB?namespace=NS` or `firestore://PROJECT/COLLECTION`
     #[arg(short, long, value_name = "SOURCE")]
     pub(crate) source: String,
 
@@ -252,14 +252,15 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// Put a CSV or NDJSON file into a SQLite table or a Redis, to be a source of `enrich`.
+/// Put a CSV or NDJSON file into a SQLite table, a Redis or a Firestore, to be a source of `enrich`.
 #[derive(Debug, Args)]
 #[command(after_help = LOAD_EXAMPLES)]
 pub(crate) struct LoadArgs {
     /// The file to load (plain, gzip or zstd); `-` is stdin
     pub(crate) file: PathBuf,
 
-    /// Where to: `sqlite:PATH?table=T&key=K` or `redis://HOST:PORT/DB?namespace=NS&key=K`
+    /// Where to: `sqlite:PATH?table=T&key=K`, `redis://HOST:PORT/DB?namespace=NS&key=K` or
+    /// `firestore://PROJECT/COLLECTION?key=K`
     pub(crate) target: String,
 
     /// How long rows stay in Redis: `90s`, `24h` [default: for ever]
@@ -269,6 +270,20 @@ pub(crate) struct LoadArgs {
     /// Write into Redis as the Go package does: plain JSON under plain keys, without a namespace
     #[arg(long)]
     pub(crate) go_compatible: bool,
+
+    /// Go on after a load into Firestore that was interrupted: read what is there first, and write
+    /// only what differs
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Columns of a CSV that stay text in Firestore although all of their values are numbers
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) text: Vec<String>,
+
+    /// Where rows go that cannot be used, with line number and reason; not for SQLite [default: the
+    /// first one fails the load]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
 
     /// What the file is; without it, a name in `.csv` (also before `.gz`, `.zst`) is CSV, others are NDJSON
     #[arg(long, value_enum)]

@@ -142,7 +142,10 @@ fn default_namespace(args: &EnrichArgs) -> Result<String> {
         Place::Redis(server) => {
             format!("{}/{key}", server.namespace.as_deref().unwrap_or("headwater"))
         }
-        Place::Unsupported(what) => format!("{what}/{key}"),
+        Place::Firestore(documents) => {
+            let database = documents.database.as_deref().unwrap_or("(default)");
+            format!("{}/{database}/{}", documents.project, documents.path)
+        }
     })
 }
 

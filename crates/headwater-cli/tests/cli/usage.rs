@@ -76,6 +76,16 @@ fn a_build_without_redis_says_how_to_get_it() {
     assert!(!room.has("out"));
 }
 
+#[cfg(not(feature = "firestore"))]
+#[test]
+fn a_build_without_firestore_says_how_to_get_it() {
+    let room = Room::new();
+    let place = "firestore://demo/planes?key=k";
+    let words = "this build has no Firestore support: build with `cargo build --release --features firestore`";
+    room.run(&["enrich", "--key", "k", "--as", "v", "--source", place]).fails(2, words);
+    room.run(&["load", "source.csv", place]).fails(2, words);
+}
+
 #[test]
 fn extreme_settings_are_no_trouble() {
     let room = Room::new();
