@@ -43,7 +43,9 @@ impl Loader {
         };
         let config = config(server, namespace)?
             .time_to_live(args.ttl.unwrap_or(Duration::MAX))
-            .write_timeout(WRITE_TIMEOUT);
+            .write_timeout(WRITE_TIMEOUT)
+            // A row that was put there is to stay there.
+            .write_allowance(Duration::MAX);
         let runtime = Runtime::new().context("starting threads")?;
         let cache = runtime.block_on(config.connect()).map_err(|error| in_words(server, &error))?;
         Ok(Self { cache, server: server.clone(), runtime })

@@ -42,6 +42,7 @@ impl Tier {
         let config = config(&server, namespace.as_deref())?
             .read_timeout(READ_TIMEOUT)
             .write_timeout(WRITE_TIMEOUT)
+            .write_allowance(WRITE_TIMEOUT)
             .time_to_live(args.ttl.unwrap_or(TTL))
             .absent_ttl(match args.no_absent {
                 true => Duration::ZERO,

@@ -30,10 +30,8 @@ fn comes_out_as(expected: &Expected, files: &[&str]) {
         let counts = ["records", "enriched", "absent", "no_key"].map(count);
         let Expected { enriched, absent, no_key, .. } = *expected;
         assert_eq!(counts, [expected.records(), enriched, absent, no_key]);
-        assert_eq!(
-            (count("source_calls"), summary["firestore"]["reads"].as_u64()),
-            (keys, Some(keys))
-        );
+        let reads = (count("source_calls"), summary["firestore"]["reads"].as_u64());
+        assert_eq!(reads, (keys, Some(keys)), "{said}{stdout}");
         assert_eq!(summary["redis"]["namespace"], "demo/(default)/planes");
     }
     let redis = &summaries[1]["tiers"][1];
