@@ -11,6 +11,7 @@ Examples:
   headwater enrich --input flights.ndjson.gz --key tailnum --as plane \\
     --source planes.csv -o out.ndjson
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
+  headwater load planes.csv 'firestore://my-project/planes?key=tailnum'
   headwater doctor --redis redis://127.0.0.1:6379
   headwater completions bash > ~/.local/share/bash-completion/completions/headwater
 
@@ -35,6 +36,10 @@ Examples:
     headwater enrich --input flights.ndjson --key tailnum --as plane \\
       --redis redis://127.0.0.1:6379 --ttl 1h --source planes.csv -o out.ndjson
 
+  The whole chain: memory, Redis, and a collection of Firestore as the source of truth:
+    headwater enrich --input flights.ndjson --key tailnum --as plane \\
+      --redis redis://127.0.0.1:6379 --source firestore://my-project/planes -o out.ndjson
+
 Redis (--redis; a build with `cargo build --release --features redis`):
   What memory lacks is looked up there, and what the source has is stored there. Machines that run
   at the same time ask the source once per key. A server that cannot be reached, refuses the password
@@ -42,6 +47,18 @@ Redis (--redis; a build with `cargo build --release --features redis`):
   If it goes down later the run goes on from the source, says so, and counts `errors`.
   The password may stand in the URL or in the variable HEADWATER_REDIS_PASSWORD.
   `headwater doctor` tells whether a server is set up well for this.
+
+Firestore (a build with `cargo build --release --features firestore`):
+  --source firestore://PROJECT/COLLECTION, or PROJECT/COLLECTION/DOCUMENT/COLLECTION for one under a
+  document; `?database=D` names another than the default one. A key is the id of a document. Keys that
+  no document can have (with a `/`, empty, `.`, `..`, `__x__`) count as absent; with `?escape=true` they
+  are written in a way that is an id, as `load` does with the same setting.
+  A document becomes an object, its fields in the order of their names. Times become texts
+  (2013-01-01T05:00:00Z), bytes base64, references the full name of the document, points
+  {\"latitude\":..,\"longitude\":..}; NaN and the infinities \"NaN\", \"Infinity\" and \"-Infinity\".
+  Each document that is looked up is billed as one read, also one that does not exist: the summary
+  tells how many. Credentials are those of the environment (`gcloud auth application-default login`,
+  GOOGLE_APPLICATION_CREDENTIALS). The variable FIRESTORE_EMULATOR_HOST=HOST:PORT has an emulator asked.
 
 Keys:
   A string is looked up as it is, a number as it is written (so 1 and 1.0 differ); columns of text are
@@ -56,7 +73,9 @@ JSON (--json), one object:
   fastest first: name, hits, misses, coalesced, errors, hit_ratio, p50_us and p99_us of its look-ups;
   redis (null without --redis): namespace (null with --go-compatible), timeouts, failures, refusals,
   rejected (failed at once, while it was known to be down), down (how often it was), unreadable
-  (values that are none of ours; each was a miss), dropped_fills.
+  (values that are none of ours; each was a miss), dropped_fills; firestore (null with another source):
+  reads (billed), missing (of these, documents that do not exist), calls, retries, no_ids (keys that no
+  document can have).
   It is printed on stdout with -o FILE, and otherwise on stderr, where nothing else is then printed.
   A run that cannot begin (exit code 2) prints its error as text.
 
@@ -73,6 +92,7 @@ Examples:
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
   headwater load airports.ndjson.gz 'sqlite:data.db?table=airports&key=faa' --json
   headwater load planes.csv 'redis://127.0.0.1:6379/0?namespace=planes&key=tailnum' --ttl 24h
+  headwater load planes.csv 'firestore://my-project/planes?key=tailnum' --rejects bad.ndjson
 
 SQLite: the table is made if it is missing: columns of text for a CSV; for NDJSON a column per field, with
 true and false as 1 and 0, and nested values as JSON text. The key column is text and unique. Fields
@@ -85,10 +105,27 @@ that fails leaves the rows before the trouble there; it can be repeated. What el
 has, stays. Then, with the same URL:
   headwater enrich ... --source 'redis://127.0.0.1:6379/0?namespace=planes&key=tailnum'
 
+Firestore (a build with `cargo build --release --features firestore`; places and credentials as in
+`headwater help enrich`): each row becomes a document, whose id is the row's key. A document that was
+there is replaced; others stay. Rows with the same key: the last one wins. Rows are written in calls of
+up to 500, four at a time; each row is billed as one write.
+  Values of JSON keep their types; whole numbers need to fit into 64 bits. Columns of a CSV whose values
+  are all whole numbers, all numbers, or all true and false, become that, and their empty values and NA
+  become null; any other column is text, as are the key and the columns of --text. 007, +1 and 1e5 are
+  no numbers. A CSV that comes through a pipe stays text, since it can be read only once.
+  A load that failed or was interrupted leaves the rows before there. With --resume it goes on: what is
+  there is read first (billed as reads), and only what differs is written.
+
+JSON (--json), one object on stdout: rows, duplicates (of these, rows whose key came before), no_key
+(rows that were left out), rejected (put aside), unchanged (rows that --resume found there already),
+new_columns (of a table), interrupted (null, \"sigint\" or \"sigterm\"), elapsed_ms.
+
 Exit codes:
-    0  all rows are there
-    1  the load failed; a table is as it was, a Redis has the rows before the trouble
-    2  it could not begin: a wrong option, or a file or target that cannot be used";
+    0  all rows are there, but for those put aside
+    1  the load failed; a table is as it was, the others have the rows before the trouble
+    2  it could not begin: a wrong option, or a file or target that cannot be used
+  130  a load into Firestore was interrupted by SIGINT; the rows before are there
+  143  the same for SIGTERM";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:

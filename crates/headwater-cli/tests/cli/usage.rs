@@ -13,6 +13,13 @@ fn help_has_examples_and_exit_codes() {
     {
         assert!(help.ok().contains(words), "{words}");
     }
+    for words in ["firestore://", "billed", "\"latitude\":..", "FIRESTORE_EMULATOR_HOST"] {
+        assert!(help.stdout.contains(words), "{words}");
+    }
+    let help = room.run(&["load", "--help"]);
+    for words in ["firestore://", "--resume", "\"sigint\"", "007, +1 and 1e5"] {
+        assert!(help.ok().contains(words), "{words}");
+    }
     for command in ["load", "doctor"] {
         assert!(room.run(&[command, "--help"]).ok().contains("Exit codes:"), "{command}");
     }
