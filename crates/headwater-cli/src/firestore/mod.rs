@@ -9,6 +9,7 @@ pub(crate) use source::{Counted, open_source};
 
 use crate::source::url::Documents;
 use anyhow::{Result, anyhow};
+use headwater::firestore::client::gcloud_sdk::tonic::Status;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
 use headwater::firestore::{FirestoreBuilder, FirestoreSource, connect_with};
 use node::Node;
@@ -33,10 +34,11 @@ fn source(db: FirestoreDb, documents: &Documents) -> Result<Source> {
     builder.build().map_err(|error| in_words(documents, &error))
 }
 
-/// An error with the collection's name, and what the server said.
+/// An error with the collection's name, and with the server's own words if they are from there.
 fn in_words(documents: &Documents, error: &headwater::Error) -> anyhow::Error {
-    match error.source() {
-        Some(cause) => anyhow!("{documents}: {error} ({cause})"),
+    let status = error.source().and_then(|cause| cause.downcast_ref::<Status>());
+    match status.filter(|status| status.source().is_none() && !status.message().is_empty()) {
+        Some(status) => anyhow!("{documents}: {error} ({})", status.message()),
         None => anyhow!("{documents}: {error}"),
     }
 }

@@ -81,11 +81,15 @@ fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
         Code::Unavailable if is_of_transport(status) => {
             (Unavailable, "the server cannot be reached: check the network and the address")
         }
-        Code::Unavailable | Code::Aborted => (Unavailable, "the server cannot serve this just now"),
+        Code::Unavailable | Code::Aborted => {
+            (Unavailable, "the server cannot serve this just now: try again later")
+        }
         Code::Internal | Code::Unknown | Code::Cancelled if is_of_transport(status) => {
             (Unavailable, "the connection broke, or what answers there is no Firestore")
         }
-        Code::DeadlineExceeded => (Timeout, "the server did not finish in time"),
+        Code::DeadlineExceeded => {
+            (Timeout, "the server did not finish in time: ask for less at once, or try again later")
+        }
         Code::ResourceExhausted => {
             (Unavailable, "over a quota or a rate limit: ask for less at once, or raise the quota")
         }

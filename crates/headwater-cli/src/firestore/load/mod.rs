@@ -99,6 +99,8 @@ struct Load {
     seen: HashSet<u64>,
     hasher: RandomState,
     loaded: Loaded,
+    /// Whether a call has failed for good.
+    is_failing: bool,
 }
 
 impl Load {
@@ -112,6 +114,7 @@ impl Load {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             loaded: Loaded::default(),
+            is_failing: false,
         }
     }
 
@@ -163,25 +166,32 @@ impl Load {
         Ok(())
     }
 
-    /// Waits until no more than so many calls are running.
+    /// Waits until no more than so many calls are running. The error is the first one.
     async fn settle(&mut self, most: usize, rows: &mut Rows) -> Result<()> {
+        let mut outcome = Ok(());
         while self.running.len() > most {
-            let Some(ended) = self.running.next().await else { return Ok(()) };
+            let Some(ended) = self.running.next().await else { break };
             let written =
-                ended.map_err(|error| anyhow!("writing rows (our mistake): {error}"))??;
-            self.loaded.unchanged += written.unchanged;
-            self.busy.retain(|key| !written.keys.contains(key));
-            for (row, reason) in written.refused {
-                self.loaded.rows -= 1;
-                rows.reject(row.line, &reason, &row.text)?;
-            }
+                ended.unwrap_or_else(|error| Err(anyhow!("writing rows (our mistake): {error}")));
+            self.is_failing |= written.is_err();
+            outcome = outcome.and(written.and_then(|written| self.note(written, rows)));
+        }
+        outcome
+    }
+
+    fn note(&mut self, written: Written, rows: &mut Rows) -> Result<()> {
+        self.loaded.unchanged += written.unchanged;
+        self.busy.retain(|key| !written.keys.contains(key));
+        for (row, reason) in written.refused {
+            self.loaded.rows -= 1;
+            rows.reject(row.line, &reason, &row.text)?;
         }
         Ok(())
     }
 
-    /// Sends what is left and waits for everything.
+    /// Sends what is left, unless the server takes nothing more, and waits for everything.
     async fn finish(&mut self, rows: &mut Rows) -> Result<()> {
-        let sent = self.send(rows).await;
+        let sent = if self.is_failing { Ok(()) } else { self.send(rows).await };
         let settled = self.settle(0, rows).await;
         sent.and(settled)
     }
