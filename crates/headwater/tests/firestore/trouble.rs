@@ -25,7 +25,8 @@ on_each_emulator! {
         let mut emulator = emulator;
         let world = World::at(&emulator.host()).await;
         world.have(&["a"]).await;
-        let planes = world.builder().retries(1).build().expect("valid settings");
+        // Google's takes its time for the first answer after a start.
+        let planes = world.builder().retries(1).timeout(GUARD).build().expect("valid settings");
         assert_eq!(guarded(planes.fetch("a")).await.expect("found"), plane("a"));
         emulator.kill();
         let error = guarded(planes.fetch("a")).await.expect_err("nobody there");
