@@ -26,6 +26,7 @@ macro_rules! benches {
 benches! {
     coherence,
     correctness,
+    firestore,
     first,
     fleet,
     hitratio,

@@ -13,7 +13,7 @@ pub(crate) struct RedisServer {
 }
 
 /// A port that nobody listens on just now.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

@@ -12,6 +12,7 @@ Examples:
   headwater enrich --input flights.ndjson.gz --key tailnum --as plane \\
     --source planes.csv -o out.ndjson
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
+  headwater load planes.csv 'firestore://my-project/planes?key=tailnum'
   headwater simulate --input keys.txt --png curves.png
   headwater doctor --redis redis://127.0.0.1:6379
   headwater completions bash > ~/.local/share/bash-completion/completions/headwater
@@ -37,6 +38,10 @@ Examples:
     headwater enrich --input flights.ndjson --key tailnum --as plane \\
       --redis redis://127.0.0.1:6379 --ttl 1h --source planes.csv -o out.ndjson
 
+  The whole chain: memory, Redis, and a collection of Firestore as the source of truth:
+    headwater enrich --input flights.ndjson --key tailnum --as plane \\
+      --redis redis://127.0.0.1:6379 --source firestore://my-project/planes -o out.ndjson
+
 Redis (--redis; a build with `cargo build --release --features redis`):
   What memory lacks is looked up there, and what the source has is stored there. Machines that run
   at the same time ask the source once per key. A server that cannot be reached, refuses the password
@@ -44,6 +49,18 @@ Redis (--redis; a build with `cargo build --release --features redis`):
   If it goes down later the run goes on from the source, says so, and counts `errors`.
   The password may stand in the URL or in the variable HEADWATER_REDIS_PASSWORD.
   `headwater doctor` tells whether a server is set up well for this.
+
+Firestore (a build with `cargo build --release --features firestore`):
+  --source firestore://PROJECT/COLLECTION, or PROJECT/COLLECTION/DOCUMENT/COLLECTION for one under a
+  document; `?database=D` names another than the default one. A key is the id of a document. Keys that
+  no document can have (with a `/`, empty, `.`, `..`, `__x__`) count as absent; with `?escape=true` they
+  are written in a way that is an id, as `load` does with the same setting.
+  A document becomes an object, its fields in the order of their names. Times become texts
+  (2013-01-01T05:00:00Z), bytes base64, references the full name of the document, points
+  {\"latitude\":..,\"longitude\":..}; NaN and the infinities \"NaN\", \"Infinity\" and \"-Infinity\".
+  Each document that is looked up is billed as one read, also one that does not exist: the summary
+  tells how many. Credentials are those of the environment (`gcloud auth application-default login`,
+  GOOGLE_APPLICATION_CREDENTIALS). The variable FIRESTORE_EMULATOR_HOST=HOST:PORT has an emulator asked.
 
 Keys:
   A string is looked up as it is, a number as it is written (so 1 and 1.0 differ); columns of text are
@@ -58,7 +75,9 @@ JSON (--json), one object:
   fastest first: name, hits, misses, coalesced, errors, hit_ratio, p50_us and p99_us of its look-ups;
   redis (null without --redis): namespace (null with --go-compatible), timeouts, failures, refusals,
   rejected (failed at once, while it was known to be down), down (how often it was), unreadable
-  (values that are none of ours; each was a miss), dropped_fills.
+  (values that are none of ours; each was a miss), dropped_fills; firestore (null with another source):
+  reads (billed), missing (of these, documents that do not exist), calls, retries, no_ids (keys that no
+  document can have).
   It is printed on stdout with -o FILE, and otherwise on stderr, where nothing else is then printed.
   A run that cannot begin (exit code 2) prints its error as text.
 
@@ -75,6 +94,7 @@ Examples:
   headwater load planes.csv 'sqlite:planes.db?table=planes&key=tailnum'
   headwater load airports.ndjson.gz 'sqlite:data.db?table=airports&key=faa' --json
   headwater load planes.csv 'redis://127.0.0.1:6379/0?namespace=planes&key=tailnum' --ttl 24h
+  headwater load planes.csv 'firestore://my-project/planes?key=tailnum' --rejects bad.ndjson
 
 SQLite: the table is made if it is missing: columns of text for a CSV; for NDJSON a column per field, with
 true and false as 1 and 0, and nested values as JSON text. The key column is text and unique. Fields
@@ -87,10 +107,27 @@ that fails leaves the rows before the trouble there; it can be repeated. What el
 has, stays. Then, with the same URL:
   headwater enrich ... --source 'redis://127.0.0.1:6379/0?namespace=planes&key=tailnum'
 
+Firestore (a build with `cargo build --release --features firestore`; places and credentials as in
+`headwater help enrich`): each row becomes a document, whose id is the row's key. A document that was
+there is replaced; others stay. Rows with the same key: the last one wins. Rows are written in calls of
+up to 500, four at a time; each row is billed as one write.
+  Values of JSON keep their types; whole numbers need to fit into 64 bits. Columns of a CSV whose values
+  are all whole numbers, all numbers, or all true and false, become that, and their empty values and NA
+  become null; any other column is text, as are the key and the columns of --text. 007, +1 and 1e5 are
+  no numbers. A CSV that comes through a pipe stays text, since it can be read only once.
+  A load that failed or was interrupted leaves the rows before there. With --resume it goes on: what is
+  there is read first (billed as reads), and only what differs is written.
+
+JSON (--json), one object on stdout: rows, duplicates (of these, rows whose key came before), no_key
+(rows that were left out), rejected (put aside), unchanged (rows that --resume found there already),
+new_columns (of a table), interrupted (null, \"sigint\" or \"sigterm\"), elapsed_ms.
+
 Exit codes:
-    0  all rows are there
-    1  the load failed; a table is as it was, a Redis has the rows before the trouble
-    2  it could not begin: a wrong option, or a file or target that cannot be used";
+    0  all rows are there, but for those put aside
+    1  the load failed; a table is as it was, the others have the rows before the trouble
+    2  it could not begin: a wrong option, or a file or target that cannot be used
+  130  a load into Firestore was interrupted by SIGINT; the rows before are there
+  143  the same for SIGTERM";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -182,8 +219,8 @@ pub(crate) struct EnrichArgs {
     #[arg(long = "as", value_name = "FIELD")]
     pub(crate) new_field: String,
 
-    /// Where values are looked up: a CSV or NDJSON file, `sqlite:PATH?table=T&key=K` or
-    /// `redis://HOST:PORT/DB?namespace=NS`
+    /// Where values are looked up: a CSV or NDJSON file, `sqlite:PATH?table=T&key=K`,
+    /// `redis://HOST:PORT/DB?namespace=NS` or `firestore://PROJECT/COLLECTION`
     #[arg(short, long, value_name = "SOURCE")]
     pub(crate) source: String,
 
@@ -287,14 +324,15 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// Put a CSV or NDJSON file into a SQLite table or a Redis, to be a source of `enrich`.
+/// Put a CSV or NDJSON file into a SQLite table, a Redis or a Firestore, to be a source of `enrich`.
 #[derive(Debug, Args)]
 #[command(after_help = LOAD_EXAMPLES)]
 pub(crate) struct LoadArgs {
     /// The file to load (plain, gzip or zstd); `-` is stdin
     pub(crate) file: PathBuf,
 
-    /// Where to: `sqlite:PATH?table=T&key=K` or `redis://HOST:PORT/DB?namespace=NS&key=K`
+    /// Where to: `sqlite:PATH?table=T&key=K`, `redis://HOST:PORT/DB?namespace=NS&key=K` or
+    /// `firestore://PROJECT/COLLECTION?key=K`
     pub(crate) target: String,
 
     /// How long rows stay in Redis: `90s`, `24h` [default: for ever]
@@ -304,6 +342,20 @@ pub(crate) struct LoadArgs {
     /// Write into Redis as the Go package does: plain JSON under plain keys, without a namespace
     #[arg(long)]
     pub(crate) go_compatible: bool,
+
+    /// Go on after a load into Firestore that was interrupted: read what is there first, and write
+    /// only what differs
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Columns of a CSV that stay text in Firestore although all of their values are numbers
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) text: Vec<String>,
+
+    /// Where rows go that cannot be used, with line number and reason; not for SQLite [default: the
+    /// first one fails the load]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
 
     /// What the file is; without it, a name in `.csv` (also before `.gz`, `.zst`) is CSV, others are NDJSON
     #[arg(long, value_enum)]

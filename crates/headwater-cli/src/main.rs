@@ -6,9 +6,15 @@
 mod args;
 mod enrich;
 mod exit;
+#[cfg(feature = "firestore")]
+mod firestore;
+#[cfg(not(feature = "firestore"))]
+#[path = "firestore_off.rs"]
+mod firestore;
 mod input;
 mod json;
 mod load;
+mod output;
 mod progress;
 mod record;
 #[cfg(feature = "redis")]
@@ -16,6 +22,7 @@ mod redis;
 #[cfg(not(feature = "redis"))]
 #[path = "redis_off.rs"]
 mod redis;
+mod rejects;
 mod rows;
 mod same;
 mod signal;

@@ -3,9 +3,9 @@
 use crate::args::{DoctorArgs, EnrichArgs, LoadArgs};
 use crate::enrich::RedisSummary;
 use crate::exit::{Exit, complain};
-use crate::input::Records;
 use crate::json::Json;
 use crate::load::{Loaded, Progressed};
+use crate::rows::Rows;
 use crate::source::url::Server;
 use crate::source::{Opened, Wanted};
 use crate::timed::Latency;
@@ -70,7 +70,7 @@ impl Loader {
     }
 
     /// Never called.
-    pub(crate) fn load(self, _: Records, _: &str, _: &Progressed) -> Result<Loaded> {
-        match self {}
+    pub(crate) fn load(&self, _: &mut Rows, _: &str, _: &Progressed) -> Result<Loaded> {
+        match *self {}
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::input::{Format, Header, Records, Row, list};
 use crate::record;
-use anyhow::{Context, Result, anyhow, bail};
+use crate::rejects::Rejects;
+use anyhow::{Context, Result, bail};
 use std::sync::Arc;
 
 /// Rows, read one after the other.
@@ -18,15 +19,26 @@ pub(crate) struct Rows {
     no_key: u64,
     /// The fields of the first row without a key.
     first_fields: Vec<String>,
+    rejects: Option<Rejects>,
+    rejected: u64,
 }
 
 /// One row that has a key.
 pub(crate) struct Keyed<'a> {
     /// Where it is in the file.
-    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "a load into Redis tells it"))]
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "firestore")),
+        expect(dead_code, reason = "loads into servers tell it")
+    )]
     pub(crate) line: u64,
     pub(crate) key: String,
     pub(crate) json: &'a str,
+    /// The row as it came.
+    #[cfg_attr(
+        not(feature = "firestore"),
+        expect(dead_code, reason = "a load into Firestore may put it aside")
+    )]
+    pub(crate) text: &'a [u8],
 }
 
 /// How a record's text becomes an object.
@@ -49,7 +61,15 @@ impl Rows {
             keyed: 0,
             no_key: 0,
             first_fields: Vec::new(),
+            rejects: None,
+            rejected: 0,
         })
+    }
+
+    /// Puts rows aside that cannot be used, instead of failing at the first one, if there is a
+    /// place for them.
+    pub(crate) fn rejecting(self, rejects: Option<Rejects>) -> Self {
+        Self { rejects, ..self }
     }
 
     /// The next row that has a key; `None` at the end of a file that had one, or of a CSV without
@@ -63,20 +83,45 @@ impl Rows {
             };
             let key = match span.fault {
                 Some(fault) => Err(fault),
-                None => self.convert(span.range),
+                None => self.convert(span.range.clone()),
             };
-            let line = span.line;
-            let key = key.map_err(|reason| anyhow!("{}:{line}: {reason}", self.name))?;
-            if let Some(key) = key {
-                self.keyed += 1;
-                let json = std::str::from_utf8(&self.json)?;
-                return Ok(Some(Keyed { line, key, json }));
-            }
-            self.no_key += 1;
-            if self.no_key == 1 {
-                self.first_fields = field_names(&self.json);
+            match key {
+                Ok(Some(key)) => {
+                    self.keyed += 1;
+                    let json = std::str::from_utf8(&self.json)?;
+                    let text = &self.text[span.range];
+                    return Ok(Some(Keyed { line: span.line, key, json, text }));
+                }
+                Ok(None) => self.pass_over(),
+                Err(reason) => {
+                    let text = std::mem::take(&mut self.text);
+                    self.reject(span.line, &reason, &text)?;
+                    self.text = text;
+                }
             }
         }
+    }
+
+    fn pass_over(&mut self) {
+        self.no_key += 1;
+        if self.no_key == 1 {
+            self.first_fields = field_names(&self.json);
+        }
+    }
+
+    /// Puts a row aside, or fails for it.
+    pub(crate) fn reject(&mut self, line: u64, reason: &str, row: &[u8]) -> Result<()> {
+        let Some(rejects) = &mut self.rejects else {
+            bail!("{}:{line}: {reason}", self.name);
+        };
+        self.rejected += 1;
+        rejects.add(line, reason, row)
+    }
+
+    /// Writes out what was put aside; how many rows that is.
+    pub(crate) fn end_rejects(&mut self) -> Result<u64> {
+        self.rejects.as_mut().map_or(Ok(()), Rejects::flush)?;
+        Ok(self.rejected)
     }
 
     /// Rows so far that have no key.
@@ -102,7 +147,7 @@ impl Rows {
 
     fn end(&self) -> Result<()> {
         let (name, key) = (&self.name, &self.key);
-        if self.keyed > 0 {
+        if self.keyed + self.rejected > 0 {
             return Ok(());
         }
         if self.no_key > 0 {

@@ -1,13 +1,16 @@
 //! SIGINT and SIGTERM: the first one asks the run to end with what is in flight, the second one ends
 //! the process.
 
+use serde::Serialize;
 use std::io;
 use tokio::sync::watch;
 
 /// What somebody sent us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Signal {
+    #[serde(rename = "sigint")]
     Interrupt,
+    #[serde(rename = "sigterm")]
     Terminate,
 }
 
@@ -18,6 +21,12 @@ impl Signal {
             Self::Interrupt => "sigint",
             Self::Terminate => "sigterm",
         }
+    }
+
+    /// What is said when it comes.
+    pub(crate) fn announcement(self) -> String {
+        let name = self.name().to_uppercase();
+        format!("{name}: ending with what is in flight; once more to end at once")
     }
 
     /// How the program ends for it.
@@ -34,6 +43,12 @@ impl Signal {
 pub(crate) struct Signals(watch::Receiver<Option<Signal>>);
 
 impl Signals {
+    /// The signal that has come, if one has.
+    #[cfg(feature = "firestore")]
+    pub(crate) fn seen(&self) -> Option<Signal> {
+        *self.0.borrow()
+    }
+
     /// Ends when a signal has come, and never if none does.
     pub(crate) async fn first(&mut self) -> Signal {
         match self.0.wait_for(Option::is_some).await {

@@ -1,6 +1,7 @@
 //! The chain that a run looks keys up in, from its options.
 
 use crate::args::EnrichArgs;
+use crate::firestore::Counted;
 use crate::json::Json;
 use crate::progress::grouped;
 use crate::redis;
@@ -16,6 +17,8 @@ pub(super) struct Chain {
     /// One per tier, the fastest first.
     pub(super) latencies: Vec<Latency>,
     pub(super) redis: Option<redis::Tier>,
+    /// What the source counts by itself, if it does.
+    pub(super) counted: Option<Counted>,
     pub(super) source_duplicates: u64,
     pub(super) source_no_key: u64,
 }
@@ -30,12 +33,13 @@ impl Chain {
             max_line: args.max_line,
             go: args.redis.go_compatible,
         };
-        let Opened { fetcher, duplicates, no_key, mut notes } = source::open(&wanted).await?;
-        let counted = [
+        let Opened { fetcher, duplicates, no_key, mut notes, counted } =
+            source::open(&wanted).await?;
+        let left_out = [
             (duplicates, "rows with a key that came before (the last row of each key counts)"),
             (no_key, "rows without a key (not used)"),
         ];
-        for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
+        for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
             notes.push(format!("{}: {what}: {}", url::shown(&args.source), grouped(count)));
         }
         let source = Headwater::source(fetcher).limit(args.concurrency.get());
@@ -60,7 +64,8 @@ impl Chain {
             tier.ready().await;
         }
         let (source_duplicates, source_no_key) = (duplicates, no_key);
-        Ok((Self { cache, latencies, redis, source_duplicates, source_no_key }, notes))
+        let chain = Self { cache, latencies, redis, counted, source_duplicates, source_no_key };
+        Ok((chain, notes))
     }
 
     pub(super) fn stats(&self) -> Stats {

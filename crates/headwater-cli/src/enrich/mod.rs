@@ -5,7 +5,6 @@
 
 mod answer;
 mod chain;
-mod output;
 mod pipeline;
 mod sink;
 mod summary;
@@ -13,8 +12,10 @@ mod summary;
 use crate::args::EnrichArgs;
 use crate::exit::{Exit, complain, say};
 use crate::input::{self, BytesRead, Reading, Records, spawn_reader};
+use crate::output::Output;
 use crate::progress::{Progress, grouped, rate};
 use crate::record::Splice;
+use crate::rejects::Rejects;
 use crate::same;
 use crate::signal::{self, Signal};
 use crate::source::url::{self, Place};
@@ -22,7 +23,6 @@ use answer::Plan;
 use anyhow::{Context, Result, bail};
 use chain::Chain;
 use headwater::Cache;
-use output::Output;
 use pipeline::{Ended, Pipeline};
 use serde::Serialize;
 use sink::{Sink, Stop};
@@ -30,7 +30,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-pub(crate) use summary::RedisSummary;
+pub(crate) use summary::{FirestoreSummary, RedisSummary};
 use summary::{Summary, Tally};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -80,7 +80,7 @@ fn prepare(args: &EnrichArgs) -> Result<Job> {
     if says_notes(args) {
         notes.iter().for_each(|note| say(&format!("note: {note}")));
     }
-    let rejects = args.rejects.as_deref().map(Output::create).transpose()?;
+    let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
     let output = Output::create(&args.output)?;
     let (on_missing, tally) = (args.on_missing, Arc::new(Tally::default()));
     let reading = Reading { name: name.clone(), batch: args.batch, limit: args.limit, live };
@@ -115,8 +115,7 @@ fn execute(args: &EnrichArgs, job: Job, begun: Instant) -> Result<Exit> {
     let ended = runtime.block_on(async {
         let announce = move |signal: Signal| {
             if announces {
-                let name = signal.name().to_uppercase();
-                speak(&format!("{name}: ending with what is in flight; once more to end at once"));
+                speak(&signal.announcement());
             }
         };
         let signals = signal::listen(announce).context("listening for signals")?;

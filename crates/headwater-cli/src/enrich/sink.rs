@@ -4,13 +4,11 @@
 //! because only here everything before that record is known to be written.
 
 use super::answer::{Answered, Outcome, Plan, Record};
-use super::output::{Output, WriteError};
 use super::summary::Tally;
 use crate::args::OnMissing;
-use crate::input::REPORTED_BYTES;
+use crate::output::{Output, WriteError};
+use crate::rejects::Rejects;
 use anyhow::anyhow;
-use serde::Serialize;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::Receiver;
@@ -27,16 +25,6 @@ pub(super) enum Stop {
     Closed,
 }
 
-impl Stop {
-    /// Unlike records, rejects that nobody wants are a mistake.
-    fn of_rejects(error: WriteError) -> Self {
-        match error {
-            WriteError::Closed => Self::Failed(anyhow!("--rejects: closed by its reader")),
-            WriteError::Failed(error) => Self::Failed(error),
-        }
-    }
-}
-
 impl From<WriteError> for Stop {
     fn from(error: WriteError) -> Self {
         match error {
@@ -50,34 +38,11 @@ impl From<WriteError> for Stop {
 pub(super) struct Sink {
     pub(super) plan: Arc<Plan>,
     pub(super) output: Output,
-    pub(super) rejects: Option<Output>,
+    pub(super) rejects: Option<Rejects>,
     pub(super) on_missing: OnMissing,
     pub(super) tally: Arc<Tally>,
     /// The input's name, for messages.
     pub(super) input: String,
-}
-
-/// A line of the rejects file.
-#[derive(Serialize)]
-struct Reject<'a> {
-    line: u64,
-    reason: &'a str,
-    record: &'a str,
-    /// The record's length, if `record` is only its beginning.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<usize>,
-}
-
-impl Reject<'_> {
-    /// `text` as far as a report shows it, cut between characters.
-    fn shown(text: &[u8]) -> (Cow<'_, str>, Option<usize>) {
-        if text.len() <= REPORTED_BYTES {
-            return (String::from_utf8_lossy(text), None);
-        }
-        let is_inside = |at: &usize| text[*at] & 0b1100_0000 == 0b1000_0000;
-        let end = (0..=REPORTED_BYTES).rev().find(|at| !is_inside(at)).unwrap_or(0);
-        (String::from_utf8_lossy(&text[..end]), Some(text.len()))
-    }
 }
 
 impl Sink {
@@ -108,8 +73,8 @@ impl Sink {
 
     fn flush(&mut self) -> Result<(), Stop> {
         let output = self.output.flush();
-        let rejects = self.rejects.as_mut().map_or(Ok(()), Output::flush);
-        rejects.map_err(Stop::of_rejects).and(Ok(output?))
+        let rejects = self.rejects.as_mut().map_or(Ok(()), Rejects::flush);
+        rejects.map_err(Stop::Failed).and(Ok(output?))
     }
 
     fn write(&mut self, answered: &Answered, record: &Record) -> Result<(), Stop> {
@@ -170,11 +135,7 @@ impl Sink {
                 "{place}: {reason} (--rejects FILE puts such lines aside)"
             )));
         };
-        let (shown, bytes) = Reject::shown(answered.raw(record));
-        let reject = Reject { line: record.span.line, reason, record: &shown, bytes };
-        // Writing to memory has no way to fail.
-        let _ = serde_json::to_writer(rejects.line(), &reject);
-        rejects.end_line().map_err(Stop::of_rejects)
+        rejects.add(record.span.line, reason, answered.raw(record)).map_err(Stop::Failed)
     }
 
     fn place(&self, record: &Record) -> String {

@@ -3,6 +3,7 @@
 use super::chain::Chain;
 use super::pipeline::Ended;
 use super::sink::Stop;
+use crate::firestore::Counted;
 use crate::progress::{grouped, rate};
 use headwater::{Stats, TierStats};
 use serde::Serialize;
@@ -38,6 +39,7 @@ pub(super) struct Summary {
     pub(super) error: Option<String>,
     tiers: Vec<TierSummary>,
     redis: Option<RedisSummary>,
+    firestore: Option<FirestoreSummary>,
     #[serde(skip)]
     elapsed: Duration,
 }
@@ -70,6 +72,18 @@ pub(crate) struct RedisSummary {
     pub(crate) dropped_fills: u64,
 }
 
+/// What else is known of a source in Firestore.
+#[derive(Debug, Serialize)]
+pub(crate) struct FirestoreSummary {
+    /// Documents that were answered, the missing ones too: each is billed as one read.
+    pub(crate) reads: u64,
+    pub(crate) missing: u64,
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    /// Keys that no document can have.
+    pub(crate) no_ids: u64,
+}
+
 impl Summary {
     /// Puts together what was counted where.
     pub(super) fn new(tally: &Tally, chain: &Chain, elapsed: Duration, ended: &Ended) -> Self {
@@ -98,6 +112,7 @@ impl Summary {
             error,
             tiers: tiers.collect(),
             redis,
+            firestore: chain.counted.as_ref().map(Counted::summary),
             elapsed,
         }
     }
@@ -111,15 +126,22 @@ impl Summary {
     /// What its reader should not miss, although the run went on.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let mut warn = |count: u64, what: &str| {
+        let mut warn = |store: &str, count: u64, what: &str| {
             if count > 0 {
-                warnings.push(format!("redis: {} {what}", grouped(count)));
+                warnings.push(format!("{store}: {} {what}", grouped(count)));
             }
         };
+        if let Some(firestore) = &self.firestore {
+            let what =
+                "keys can be no document's id (see `escape` in --help); they count as absent";
+            warn("firestore", firestore.no_ids, what);
+        }
         if let Some(redis) = &self.redis {
             let failed = self.tiers.last().map_or(0, |tier| tier.errors);
-            warn(failed, "look-ups and fills failed; what they were for came from the source");
+            let what = "look-ups and fills failed; what they were for came from the source";
+            warn("redis", failed, what);
             warn(
+                "redis",
                 redis.unreadable,
                 "look-ups found values that are none of ours; does another program use this \
                  namespace?",
@@ -163,6 +185,9 @@ impl Summary {
         }
         let (keys, batches) = (grouped(self.source_calls), grouped(self.source_batches));
         rows.push(vec!["source".to_owned(), format!("{keys} keys"), format!("{batches} batches")]);
+        if let Some(firestore) = &self.firestore {
+            rows.push(vec!["  billed".to_owned(), format!("{} reads", grouped(firestore.reads))]);
+        }
         rows
     }
 

@@ -67,7 +67,7 @@ impl Header {
     }
 
     /// The names of the columns, in their order.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "firestore"))]
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }

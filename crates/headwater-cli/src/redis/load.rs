@@ -2,7 +2,6 @@
 
 use super::{Cache, config, in_words};
 use crate::args::LoadArgs;
-use crate::input::Records;
 use crate::json::Json;
 use crate::load::{Loaded, Progressed};
 use crate::rows::Rows;
@@ -25,16 +24,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Loader {
     cache: Cache,
     server: Server,
-    key: String,
     runtime: Runtime,
 }
 
 impl Loader {
     /// Connects.
     pub(crate) fn open(server: &Server, args: &LoadArgs) -> Result<Self> {
-        let Some(key) = server.key.clone() else {
+        if server.key.is_none() {
             bail!("{server}: which column is the key? Give redis://HOST/DB?namespace=NS&key=K");
-        };
+        }
         let namespace = match (&server.namespace, args.go_compatible) {
             (Some(_), true) => bail!("{server}: no namespace with --go-compatible"),
             (None, false) => bail!(
@@ -45,20 +43,21 @@ impl Loader {
         };
         let config = config(server, namespace)?
             .time_to_live(args.ttl.unwrap_or(Duration::MAX))
-            .write_timeout(WRITE_TIMEOUT);
+            .write_timeout(WRITE_TIMEOUT)
+            // A row that was put there is to stay there.
+            .write_allowance(Duration::MAX);
         let runtime = Runtime::new().context("starting threads")?;
         let cache = runtime.block_on(config.connect()).map_err(|error| in_words(server, &error))?;
-        Ok(Self { cache, server: server.clone(), key, runtime })
+        Ok(Self { cache, server: server.clone(), runtime })
     }
 
     /// Puts all rows there.
     pub(crate) fn load(
-        self,
-        records: Records,
+        &self,
+        rows: &mut Rows,
         name: &str,
         progress: &Progressed,
     ) -> Result<Loaded> {
-        let mut rows = Rows::new(records, &self.key, name)?;
         let (mut loaded, mut seen) = (Loaded::default(), HashSet::new());
         let (mut batch, hasher) = (Batch::default(), RandomState::new());
         while let Some(row) = rows.next()? {
@@ -71,7 +70,6 @@ impl Loader {
             }
         }
         self.put(&mut batch, name)?;
-        loaded.no_key = rows.no_key();
         Ok(loaded)
     }
 

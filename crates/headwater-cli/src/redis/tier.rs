@@ -42,6 +42,7 @@ impl Tier {
         let config = config(&server, namespace.as_deref())?
             .read_timeout(READ_TIMEOUT)
             .write_timeout(WRITE_TIMEOUT)
+            .write_allowance(WRITE_TIMEOUT)
             .time_to_live(args.ttl.unwrap_or(TTL))
             .absent_ttl(match args.no_absent {
                 true => Duration::ZERO,
@@ -142,7 +143,10 @@ fn default_namespace(args: &EnrichArgs) -> Result<String> {
         Place::Redis(server) => {
             format!("{}/{key}", server.namespace.as_deref().unwrap_or("headwater"))
         }
-        Place::Unsupported(what) => format!("{what}/{key}"),
+        Place::Firestore(documents) => {
+            let database = documents.database.as_deref().unwrap_or("(default)");
+            format!("{}/{database}/{}", documents.project, documents.path)
+        }
     })
 }
 

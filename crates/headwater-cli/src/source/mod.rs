@@ -3,8 +3,9 @@
 mod file;
 pub(crate) mod url;
 
+use crate::firestore::Counted;
 use crate::json::Json;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use headwater::BoxFetcher;
 use std::path::PathBuf;
 use url::Place;
@@ -18,6 +19,8 @@ pub(crate) struct Opened {
     pub(crate) no_key: u64,
     /// Anything else that its user should know.
     pub(crate) notes: Vec<String>,
+    /// What it counts by itself, if it does.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// What is asked of a source.
@@ -39,9 +42,7 @@ pub(crate) async fn open(wanted: &Wanted<'_>) -> Result<Opened> {
         Place::File(path) => file::open(&path, wanted),
         Place::Sqlite(table) => crate::sqlite::open_source(&table, wanted),
         Place::Redis(server) => crate::redis::open_source(&server, wanted).await,
-        Place::Unsupported(what) => {
-            bail!("{}: this build has no {what} support", wanted.place)
-        }
+        Place::Firestore(documents) => crate::firestore::open_source(&documents).await,
     }
 }
 

@@ -10,8 +10,7 @@ pub(crate) enum Place {
     File(PathBuf),
     Sqlite(Table),
     Redis(Server),
-    /// Known, but not in this build; the store's name.
-    Unsupported(&'static str),
+    Firestore(Documents),
 }
 
 impl Place {
@@ -20,7 +19,8 @@ impl Place {
         match self {
             Self::Sqlite(table) => table.key.as_deref(),
             Self::Redis(server) => server.key.as_deref(),
-            _ => None,
+            Self::Firestore(documents) => documents.key.as_deref(),
+            Self::File(_) => None,
         }
     }
 }
@@ -56,6 +56,27 @@ impl fmt::Debug for Server {
     }
 }
 
+/// A collection of Firestore: `firestore://PROJECT/COLLECTION?database=D&key=K&escape=true`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Documents {
+    pub(crate) project: String,
+    /// The collection, or a path to one under a document: `users/123/orders`.
+    pub(crate) path: String,
+    /// Unless it is the default one.
+    pub(crate) database: Option<String>,
+    /// Whether keys that are no ids of documents are written in a way that is one.
+    pub(crate) escape: bool,
+    /// The key column of what is loaded.
+    pub(crate) key: Option<String>,
+}
+
+impl fmt::Display for Documents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "firestore://{}/{}", self.project, self.path)?;
+        self.database.iter().try_for_each(|database| write!(f, "?database={database}"))
+    }
+}
+
 /// A place as it may be printed: without user and password.
 pub(crate) fn shown(place: &str) -> String {
     let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
@@ -81,11 +102,12 @@ pub(crate) fn parse(place: &str) -> Result<Place> {
     }
     match place.split_once("://").map(|(scheme, _)| scheme) {
         Some(scheme) if is_redis(scheme) => parse_server(place).map(Place::Redis),
-        Some("firestore") => Ok(Place::Unsupported("Firestore")),
+        Some("firestore") => parse_documents(place).map(Place::Firestore),
         Some(scheme) if is_scheme(scheme) => {
             bail!(
                 "{place}: unknown kind of place `{scheme}:`; give a file, \
-                 sqlite:PATH?table=T&key=K or redis://HOST/DB?namespace=NS"
+                 sqlite:PATH?table=T&key=K, redis://HOST/DB?namespace=NS or \
+                 firestore://PROJECT/COLLECTION"
             )
         }
         _ => Ok(Place::File(place.into())),
@@ -122,6 +144,37 @@ pub(crate) fn parse_server(place: &str) -> Result<Server> {
     };
     let given = |text: &String| !text.is_empty();
     Ok(Server { url, namespace: namespace.filter(given), key: key.filter(given) })
+}
+
+fn parse_documents(place: &str) -> Result<Documents> {
+    let rest = place.strip_prefix("firestore://").unwrap_or(place);
+    let (names, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (mut database, mut key, mut escape) = (None, None, false);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("database", value) => database = Some(decode(value)),
+            ("key", value) => key = Some(decode(value)),
+            ("escape", "true") => escape = true,
+            ("escape", "false") => escape = false,
+            ("escape", _) => bail!("{place}: `escape` is `true` or `false`"),
+            (name, _) => {
+                bail!("{place}: unknown setting `{name}`; there are `database`, `key` and `escape`")
+            }
+        }
+    }
+    let mut parts: Vec<String> = names.split('/').map(decode).collect();
+    // A slash that was written as `%2F` is a part of no name either.
+    if parts.len() < 2 || parts.iter().any(|part| part.is_empty() || part.contains('/')) {
+        bail!(
+            "{place}: names no project and collection; give firestore://PROJECT/COLLECTION, or \
+             firestore://PROJECT/COLLECTION/DOCUMENT/COLLECTION for one under a document"
+        );
+    }
+    let project = parts.remove(0);
+    let path = parts.join("/");
+    let given = |text: &String| !text.is_empty();
+    let database = database.filter(given).filter(|name| name != "(default)");
+    Ok(Documents { project, path, database, escape, key: key.filter(given) })
 }
 
 fn parse_table(place: &str, rest: &str) -> Result<Table> {
@@ -196,8 +249,35 @@ mod tests {
     }
 
     #[test]
-    fn stores_of_other_builds_are_known() {
-        assert_eq!(parse("firestore://demo/planes").unwrap(), Place::Unsupported("Firestore"));
+    fn a_collection_has_a_project_and_perhaps_a_database_and_a_key() {
+        let parsed = |place: &str| match parse(place).unwrap() {
+            Place::Firestore(documents) => documents,
+            other => panic!("{other:?}"),
+        };
+        let plain = parsed("firestore://demo/planes");
+        assert_eq!((&*plain.project, &*plain.path, plain.escape), ("demo", "planes", false));
+        assert_eq!((&plain.database, &plain.key), (&None, &None));
+        assert_eq!(parsed("firestore://demo/planes?database=(default)&key="), plain);
+        let text = "firestore://demo/a%20b/c/d?database=old&key=tail%26num&escape=true";
+        let full = parsed(text);
+        assert_eq!(
+            (&*full.path, full.key.as_deref(), full.escape),
+            ("a b/c/d", Some("tail&num"), true)
+        );
+        assert_eq!(full.to_string(), "firestore://demo/a b/c/d?database=old");
+        let error = |place: &str| parse(place).unwrap_err().to_string();
+        for bad in [
+            "firestore://",
+            "firestore://demo",
+            "firestore:///planes",
+            "firestore://demo/",
+            "firestore://demo//x",
+            "firestore://demo/a%2Fb",
+        ] {
+            assert!(error(bad).contains("names no project and collection"), "{bad}");
+        }
+        assert!(error("firestore://d/c?keys=x").contains("unknown setting `keys`"));
+        assert!(error("firestore://d/c?escape=yes").contains("`true` or `false`"));
     }
 
     #[test]

@@ -4,6 +4,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "firestore")]
+#[path = "../../../headwater/tests/firestore/emulator.rs"]
+#[allow(
+    clippy::expect_used,
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "made for the tests of the library"
+)]
+mod emulator;
+#[cfg(feature = "firestore")]
+mod firestore;
+#[cfg(all(feature = "firestore", feature = "redis"))]
+mod full_chain;
 mod input;
 mod output;
 mod records;

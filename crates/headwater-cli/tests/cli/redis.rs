@@ -284,7 +284,11 @@ fn a_large_file_is_loaded_whole() {
     let run = room.run(&["load", "in.ndjson", &place, "--json", "--ttl", "2h"]);
     let mut summary: Value = serde_json::from_str(run.ok()).unwrap();
     summary.as_object_mut().unwrap().remove("elapsed_ms");
-    assert_eq!(summary, json!({"rows": 4_000, "duplicates": 0, "no_key": 1, "new_columns": 0}));
+    let expected = json!({
+        "rows": 4_000, "duplicates": 0, "no_key": 1, "rejected": 0, "unchanged": 0,
+        "new_columns": 0, "interrupted": null
+    });
+    assert_eq!(summary, expected);
     assert_eq!(server.tell("DBSIZE"), "4000");
     assert!((7_000..=7_200).contains(&server.tell("TTL n:3999").parse::<i64>().unwrap()));
     let stdin: String = (0..4_000).map(|n| format!("{{\"k\":{n}}}\n")).collect();
@@ -342,6 +346,12 @@ fn a_load_that_cannot_begin_or_fails_is_told() {
     let place = format!("{url}?namespace=n&key=k");
     fails(&place, &[], 1, "in.ndjson:3: not valid JSON");
     fails(&place, &["--max-line", "3"], 1, "rows before this may be there");
+    fails(&place, &["--resume"], 2, "--resume and --text are for Firestore");
+    room.run(&["load", "in.ndjson", &place, "--rejects", "bad"]).ok();
+    assert_eq!(
+        room.read("bad"),
+        "{\"line\":3,\"reason\":\"not valid JSON: expected value (column 1)\",\"record\":\"oops\"}\n"
+    );
     fails(&format!("{url}?namespace=n&key=x"), &[], 1, "in.ndjson:3: not valid JSON");
     room.write("in.ndjson", "{\"k\":1}\n");
     let words = "no row has a field `x`; the first row's fields are `k`";

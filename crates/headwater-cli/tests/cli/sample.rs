@@ -7,17 +7,27 @@ use std::fs::{File, read_to_string};
 use std::io::{BufRead, BufReader};
 
 /// What the summary should say, and the records that should come out.
-struct Expected {
-    enriched: u64,
-    absent: u64,
-    no_key: u64,
-    keys: u64,
+pub(crate) struct Expected {
+    pub(crate) enriched: u64,
+    pub(crate) absent: u64,
+    pub(crate) no_key: u64,
+    pub(crate) keys: u64,
     lines: Vec<String>,
 }
 
+impl Expected {
+    pub(crate) fn records(&self) -> u64 {
+        self.lines.len() as u64
+    }
+}
+
 /// Counts by hand: the sample's CSV has no quotes, and its records one spelling of `tailnum`.
-fn count() -> Expected {
-    let planes = read_to_string(sample("planes.csv")).unwrap();
+pub(crate) fn count() -> Expected {
+    count_of(&sample("flights-sample.ndjson.gz"), &sample("planes.csv"))
+}
+
+pub(crate) fn count_of(flights: &str, planes: &str) -> Expected {
+    let planes = read_to_string(planes).unwrap();
     assert!(!planes.contains('"'));
     let mut planes = planes.lines();
     let header: Vec<_> = planes.next().unwrap().split(',').collect();
@@ -29,7 +39,7 @@ fn count() -> Expected {
     };
     let planes: HashMap<_, _> =
         planes.map(|row| (row.split(',').next().unwrap(), object(row))).collect();
-    let flights = File::open(sample("flights-sample.ndjson.gz")).unwrap();
+    let flights = File::open(flights).unwrap();
     let mut expected = Expected { enriched: 0, absent: 0, no_key: 0, keys: 0, lines: Vec::new() };
     let mut keys = HashSet::new();
     for line in BufReader::new(MultiGzDecoder::new(flights)).lines().map(Result::unwrap) {

@@ -106,7 +106,7 @@ fn a_source_that_cannot_be_used_is_told() {
         ("empty.csv", "empty.csv: is empty; a CSV needs a header at least"),
         ("empty.ndjson", "empty.ndjson: is empty"),
         ("-", "stdin cannot be a source"),
-        ("firestore://demo/planes", "this build has no Firestore support"),
+        ("firestore://demo", "names no project and collection"),
         ("postgres://db/planes", "unknown kind of place `postgres:`"),
         ("sqlite:planes.db", "names no table"),
     ] {

@@ -13,6 +13,13 @@ fn help_has_examples_and_exit_codes() {
     {
         assert!(help.ok().contains(words), "{words}");
     }
+    for words in ["firestore://", "billed", "\"latitude\":..", "FIRESTORE_EMULATOR_HOST"] {
+        assert!(help.stdout.contains(words), "{words}");
+    }
+    let help = room.run(&["load", "--help"]);
+    for words in ["firestore://", "--resume", "\"sigint\"", "007, +1 and 1e5"] {
+        assert!(help.ok().contains(words), "{words}");
+    }
     for command in ["load", "simulate", "doctor"] {
         assert!(room.run(&[command, "--help"]).ok().contains("Exit codes:"), "{command}");
     }
@@ -74,6 +81,16 @@ fn a_build_without_redis_says_how_to_get_it() {
     room.run(&["load", "source.csv", url]).fails(2, words);
     room.run(&["doctor", "--redis", url]).fails(2, words);
     assert!(!room.has("out"));
+}
+
+#[cfg(not(feature = "firestore"))]
+#[test]
+fn a_build_without_firestore_says_how_to_get_it() {
+    let room = Room::new();
+    let place = "firestore://demo/planes?key=k";
+    let words = "this build has no Firestore support: build with `cargo build --release --features firestore`";
+    room.run(&["enrich", "--key", "k", "--as", "v", "--source", place]).fails(2, words);
+    room.run(&["load", "source.csv", place]).fails(2, words);
 }
 
 #[test]

@@ -6,13 +6,35 @@
 use crate::{Error, ErrorKind};
 use ::firestore::errors::FirestoreError;
 use ::firestore::gcloud_sdk::error::ErrorKind::{self as Foreign, Credentials, CredentialsBuild};
-use ::firestore::{FirestoreDbOptions, gcloud_sdk};
+use ::firestore::{FirestoreDb, FirestoreDbOptions, gcloud_sdk};
 use std::error::Error as StdError;
 use tonic::{Code, Status};
 
 /// Whether a client with these options speaks to the emulator that the environment names.
 pub(super) fn is_emulated(options: &FirestoreDbOptions) -> bool {
     std::env::var_os("FIRESTORE_EMULATOR_HOST").is_some() && options.firebase_api_url.is_none()
+}
+
+/// What a call failed with that you made yourself, in the kinds and the words of this module, which
+/// say what to do. It is for calls of the protocol on `db.client()` (writes, say), whose error is a
+/// `tonic::Status`; the status is kept as the source. Anything else is [`ErrorKind::Unexpected`].
+///
+/// ```no_run
+/// use headwater::firestore::client::gcloud_sdk::google::firestore::v1::CommitRequest;
+///
+/// # async fn example() -> headwater::Result<()> {
+/// let db = headwater::firestore::connect("my-project").await?;
+/// let request = CommitRequest { database: db.get_database_path().clone(), ..Default::default() };
+/// let outcome = db.client().get().commit(request).await;
+/// outcome.map_err(|status| headwater::firestore::explain(&db, status))?;
+/// # Ok(()) }
+/// ```
+pub fn explain(db: &FirestoreDb, error: impl StdError + Send + Sync + 'static) -> Error {
+    let error: Box<dyn StdError + Send + Sync> = Box::new(error);
+    match error.downcast::<Status>() {
+        Ok(status) => from_status(*status, is_emulated(db.get_options())),
+        Err(error) => Error::new(ErrorKind::Unexpected, "the call failed").with_source(error),
+    }
 }
 
 /// How soon a failed call may be made again.
@@ -59,18 +81,22 @@ fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
         Code::Unavailable if is_of_transport(status) => {
             (Unavailable, "the server cannot be reached: check the network and the address")
         }
-        Code::Unavailable | Code::Aborted => (Unavailable, "the server cannot serve this just now"),
+        Code::Unavailable | Code::Aborted => {
+            (Unavailable, "the server cannot serve this just now: try again later")
+        }
         Code::Internal | Code::Unknown | Code::Cancelled if is_of_transport(status) => {
             (Unavailable, "the connection broke, or what answers there is no Firestore")
         }
-        Code::DeadlineExceeded => (Timeout, "the server did not finish in time"),
+        Code::DeadlineExceeded => {
+            (Timeout, "the server did not finish in time: ask for less at once, or try again later")
+        }
         Code::ResourceExhausted => {
             (Unavailable, "over a quota or a rate limit: ask for less at once, or raise the quota")
         }
         Code::PermissionDenied => (
             Unavailable,
-            "permission denied: give the account a role that reads documents (such as \
-             roles/datastore.viewer), and switch the API on in the project",
+            "permission denied: give the account a role for it (roles/datastore.viewer reads, \
+             roles/datastore.user writes too), and switch the API on in the project",
         ),
         Code::Unauthenticated => (Unavailable, CREDENTIALS),
         Code::NotFound => {

@@ -59,6 +59,7 @@ mod value;
 
 pub use builder::FirestoreBuilder;
 pub use connect::{connect, connect_with};
+pub use error::explain;
 pub use key::{DocumentKey, MAX_ID};
 pub use source::FirestoreSource;
 pub use stats::FirestoreStats;

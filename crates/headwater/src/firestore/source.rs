@@ -85,6 +85,18 @@ where
     }
 }
 
+impl<K: ?Sized + DocumentKey, V> FirestoreSource<K, V> {
+    /// The full name of the document that a key stands for, as the client's calls take it:
+    /// `projects/P/databases/D/documents/users/123`. So what writes documents need not know how keys
+    /// are written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if no document can have such a key; the message says why.
+    pub fn document(&self, key: &K) -> Result<String> {
+        self.inner.collection.document(key).map_err(|error| self.inner.named(error))
+    }
+}
+
 impl<K: ?Sized, V> FirestoreSource<K, V> {
     pub(super) fn of(inner: Inner) -> Self {
         Self { inner: Arc::new(inner), answers: PhantomData }

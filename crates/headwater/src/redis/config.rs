@@ -69,6 +69,7 @@ pub(super) struct Settings {
     pub(super) jitter: f64,
     pub(super) read_timeout: Duration,
     pub(super) write_timeout: Duration,
+    pub(super) write_allowance: Duration,
     pub(super) clear_timeout: Duration,
     pub(super) max_value: usize,
     pub(super) form: Form,
@@ -164,6 +165,7 @@ impl RedisConfig {
                 jitter: 0.0,
                 read_timeout: Duration::from_millis(250),
                 write_timeout: Duration::from_secs(1),
+                write_allowance: Duration::from_millis(250),
                 clear_timeout: Duration::from_secs(30),
                 max_value: 8 << 20,
                 form: Form::default(),
@@ -277,6 +279,15 @@ impl RedisConfig {
     /// second more for each 8 MiB begun. Default: 1 s.
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.settings.write_timeout = limit;
+        self
+    }
+
+    /// How long a put may be on its way before it is undone. Nobody knows when within that time it
+    /// arrived, so an entry is taken to be so much older, and one that brings an end of its own is
+    /// stored for so much less (for a tenth less, if its life is short). Worth more where the server
+    /// or this machine is slow at times and lives are long. Default: 250 ms.
+    pub fn write_allowance(mut self, way: Duration) -> Self {
+        self.settings.write_allowance = way;
         self
     }
 

@@ -26,9 +26,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 const LONG: usize = 64 * 1024;
 /// What is added to a write's time limit for each so many bytes.
 const BYTES_PER_SECOND: usize = 8 << 20;
-/// For the way of a write; a tenth of the entry's own life if that is shorter.
-const ON_THE_WAY: Duration = Duration::from_millis(250);
-
 /// What is to be done with one entry.
 enum Write {
     Store {
@@ -115,15 +112,16 @@ where
         entry: &Entry<V>,
         now: Moment,
     ) -> (Option<Duration>, Duration) {
-        let Settings { time_to_live, absent_ttl, jitter, form, .. } = &self.settings;
+        let Settings { time_to_live, absent_ttl, jitter, form, write_allowance, .. } =
+            &self.settings;
         let given = if entry.is_absent() { Some(*absent_ttl) } else { *time_to_live };
         let given = given.map(|ttl| ttl.mul_f64(1.0 - jitter * spread(key, *jitter)));
-        let usual = if form.is_plain { Duration::MAX } else { ON_THE_WAY };
+        let usual = if form.is_plain { Duration::MAX } else { *write_allowance };
         let Some(left) = entry.remaining(now) else { return (given, usual) };
-        let allowance = ON_THE_WAY.min(left / 10);
+        let allowance = (*write_allowance).min(left / 10);
         let own = left - allowance;
         match given {
-            Some(given) if given < own => (Some(given), ON_THE_WAY),
+            Some(given) if given < own => (Some(given), (*write_allowance).min(left - given)),
             _ => (Some(own), allowance),
         }
     }
@@ -142,7 +140,9 @@ where
         let sealing = Sealing {
             value: entry.value(),
             version: entry.version(),
-            age: entry.loaded().map(|loaded| (now - loaded).saturating_add(ON_THE_WAY)),
+            age: entry
+                .loaded()
+                .map(|loaded| (now - loaded).saturating_add(settings.write_allowance)),
             life: millis.map(Duration::from_millis),
         };
         match self.seal(name, &sealing) {

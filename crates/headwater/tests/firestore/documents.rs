@@ -193,43 +193,6 @@ on_each_emulator! {
         });
     }
 
-    /// The Go client writes whole numbers of any width as integers, `[]byte` as bytes, times as
-    /// timestamps, nil as null, and names a field as its tag or the Go field is called.
-    async fn documents_of_the_go_client_are_read(world: World) {
-        #[derive(Clone, Debug, PartialEq, Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Profile {
-            name: String,
-            age: u8,
-            balance: f64,
-            #[serde(default)]
-            tags: Option<Vec<String>>,
-            #[serde(with = "serde_bytes")]
-            avatar: Vec<u8>,
-            digest: [u8; 3],
-            joined: FirestoreTimestamp,
-            #[serde(rename = "nick")]
-            nick_name: Option<String>,
-        }
-        world.set("profiles/1", vec![
-            ("Name", text("Ada")),
-            ("Age", integer(36)),
-            ("Balance", integer(5)),
-            ("Tags", null()),
-            ("Avatar", value(ValueType::BytesValue(vec![1, 255]))),
-            ("Digest", array(vec![integer(1), integer(2), integer(3)])),
-            ("Joined", value(ValueType::TimestampValue(Timestamp { seconds: -62_135_596_800, nanos: 0 }))),
-            ("nick", null()),
-            ("Unknown", text("ignored")),
-        ]).await;
-        let profiles = FirestoreSource::<str, Profile>::new(world.db.clone(), "profiles").expect("a path");
-        let profile = profiles.fetch("1").await.expect("it fits");
-        assert_eq!(profile.joined.0.to_string(), "0001-01-01T00:00:00Z", "Go's zero time");
-        assert_eq!((profile.age, profile.balance, profile.tags), (36, 5.0, None));
-        assert_eq!((profile.avatar, profile.digest), (vec![1, 255], [1, 2, 3]));
-        assert_eq!((profile.name.as_str(), profile.nick_name), ("Ada", None));
-    }
-
     async fn a_mask_leaves_out_the_other_fields(world: World) {
         let inner = map(vec![("b", integer(1)), ("c d", integer(2)), ("e", integer(3))]);
         world.set("things/1", vec![("a", inner), ("model", text("x"))]).await;

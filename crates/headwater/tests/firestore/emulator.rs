@@ -179,9 +179,26 @@ impl Process {
         Self { shell, id: id.trim().to_owned() }
     }
 
+    /// Returns when the signal has taken effect: a busy machine may take a while to stop all threads,
+    /// which go on answering until then.
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.id]).status();
         assert!(sent.expect("kill runs").success());
+        let began = Instant::now();
+        while signal == "-STOP" && !self.is_stopped() {
+            assert!(began.elapsed() < PATIENCE, "stopping an emulator takes too long");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether all of its threads are, where the system tells.
+    fn is_stopped(&self) -> bool {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.id)) else { return true };
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which may hold anything.
+            stat.rsplit(") ").next().is_none_or(|state| state.starts_with('T'))
+        })
     }
 }
 

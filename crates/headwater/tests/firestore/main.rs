@@ -12,6 +12,7 @@ mod conformance;
 mod documents;
 mod emulator;
 mod fake;
+mod go;
 mod scripted;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]

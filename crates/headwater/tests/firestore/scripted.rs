@@ -8,7 +8,7 @@ use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::{
     CacheableResource, Credentials, CredentialsProvider,
 };
 use headwater::firestore::client::gcloud_sdk::google_cloud_auth::errors::CredentialsError;
-use headwater::firestore::{FirestoreBuilder, FirestoreSource};
+use headwater::firestore::{FirestoreBuilder, FirestoreSource, explain};
 use headwater::testkit::ManualClock;
 use headwater::{Clock, Error, ErrorKind, Fetcher, Moment, Sleep, TimeSource};
 use std::sync::{Arc, Mutex};
@@ -114,6 +114,36 @@ async fn what_cannot_pass_is_an_error_at_once_that_says_what_to_do() {
         assert!(cause.contains("as the script says"), "{cause}");
         assert_eq!((fake.calls.count(), planes.stats().failures), (1, 1), "{code}");
     }
+}
+
+#[tokio::test]
+async fn what_does_not_pass_in_the_end_is_an_error_that_says_what_to_do() {
+    for (code, kind, advice) in [
+        (Code::Unavailable, ErrorKind::Unavailable, "try again later"),
+        (Code::Aborted, ErrorKind::Unavailable, "try again later"),
+        (Code::DeadlineExceeded, ErrorKind::Timeout, "ask for less at once"),
+        (Code::ResourceExhausted, ErrorKind::Unavailable, "raise the quota"),
+    ] {
+        let (_fake, db) = Fake::start(move |_, _| failing(code)).await;
+        let planes = source(db, &Hasty::default());
+        let error = planes.fetch("secret").await.expect_err("it fails for ever");
+        assert_eq!((error.kind(), error.tier()), (kind, Some("firestore")), "{code}");
+        let text = error.to_string();
+        assert!(text.contains(advice) && !text.contains("secret"), "{text}");
+    }
+}
+
+/// The same words for calls that somebody makes with the client itself.
+#[tokio::test]
+async fn a_status_of_ones_own_call_is_explained_in_the_same_words() {
+    let (_fake, db) = Fake::start(|_, names| all_found(names)).await;
+    let error = explain(&db, Status::permission_denied("as the server says"));
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("roles/datastore.user writes"), "{error}");
+    let cause = std::error::Error::source(&error).expect("the status").to_string();
+    assert!(cause.contains("as the server says"), "{cause}");
+    assert_eq!(explain(&db, Status::not_found("database")).kind(), ErrorKind::InvalidConfig);
+    assert_eq!(explain(&db, std::fmt::Error).kind(), ErrorKind::Unexpected);
 }
 
 /// Credentials that cannot be had, for now or for good.
@@ -325,7 +355,9 @@ async fn what_came_before_the_timeout_is_kept() {
 #[tokio::test]
 async fn integers_as_keys_are_ids() {
     let (_fake, db) = Fake::start(|_, names| all_found(names)).await;
+    let path = format!("{}/planes/-7", db.get_documents_path());
     let planes = FirestoreSource::<i64, Plane>::new(db, "planes").expect("a path");
+    assert_eq!(planes.document(&-7).expect("an id"), path);
     assert_eq!(planes.fetch(&-7).await.expect("found"), plane("-7"));
     let error: Option<Error> = planes.fetch_many(&[&1, &2]).await.into_iter().find_map(Result::err);
     assert!(error.is_none(), "{error:?}");

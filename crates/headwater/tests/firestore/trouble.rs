@@ -25,7 +25,8 @@ on_each_emulator! {
         let mut emulator = emulator;
         let world = World::at(&emulator.host()).await;
         world.have(&["a"]).await;
-        let planes = world.builder().retries(1).build().expect("valid settings");
+        // Google's takes its time for the first answer after a start.
+        let planes = world.builder().retries(1).timeout(GUARD).build().expect("valid settings");
         assert_eq!(guarded(planes.fetch("a")).await.expect("found"), plane("a"));
         emulator.kill();
         let error = guarded(planes.fetch("a")).await.expect_err("nobody there");
@@ -53,6 +54,50 @@ on_each_emulator! {
         assert_eq!(impatient.stats().timeouts, 2);
     }
 
+    async fn calls_that_a_frozen_server_has_are_answered_when_it_thaws(emulator: Emulator) {
+        let world = World::at(&emulator.host()).await;
+        world.have(&["a", "b", "c"]).await;
+        let planes = world.builder().batch(2).timeout(GUARD).retries(0).build();
+        let planes = planes.expect("valid settings");
+        guarded(planes.fetch("a")).await.expect("warm");
+        emulator.signal("-STOP");
+        let fetches = tokio::spawn({
+            let planes = planes.clone();
+            async move { tokio::join!(planes.fetch("a"), planes.fetch_many(&["c", "none", "b"])) }
+        });
+        while planes.stats().calls < 4 {
+            tokio::task::yield_now().await;
+        }
+        emulator.signal("-CONT");
+        let (one, many) = guarded(fetches).await.expect("no panic");
+        assert_eq!(one.expect("found"), plane("a"));
+        let found: Vec<_> = many.into_iter().map(Result::ok).collect();
+        assert_eq!(found, [Some(plane("c")), None, Some(plane("b"))]);
+    }
+
+    async fn a_fetch_that_a_dying_server_had_is_made_again(emulator: Emulator) {
+        let mut emulator = emulator;
+        let world = World::at(&emulator.host()).await;
+        world.have(&["a"]).await;
+        let planes = world.builder().timeout(GUARD).retries(100).build().expect("valid settings");
+        emulator.signal("-STOP");
+        let fetch = tokio::spawn({
+            let planes = planes.clone();
+            async move { planes.fetch("a").await }
+        });
+        while planes.stats().calls < 1 {
+            tokio::task::yield_now().await;
+        }
+        emulator.kill();
+        while planes.stats().retries == 0 {
+            assert!(!fetch.is_finished(), "given up: {:?}", fetch.await);
+            tokio::task::yield_now().await;
+        }
+        emulator.restart();
+        let error = guarded(fetch).await.expect("no panic").expect_err("it came back empty");
+        assert!(error.is_not_found(), "{error}");
+    }
+
     async fn calls_that_a_dying_server_had_are_made_again(emulator: Emulator) {
         let mut emulator = emulator;
         let world = World::at(&emulator.host()).await;
@@ -69,6 +114,7 @@ on_each_emulator! {
         }
         emulator.kill();
         while planes.stats().retries == 0 {
+            assert!(!fetch.is_finished(), "given up: {:?}", fetch.await);
             tokio::task::yield_now().await;
         }
         emulator.restart();
@@ -162,6 +208,23 @@ async fn the_environment_names_the_emulator() {
     let emulator = Emulator::start(Make::Hidane);
     let test = "the_environment_names_the_emulator";
     assert!(alone(test, "FIRESTORE_EMULATOR_HOST", &emulator.host()).contains("answered"));
+}
+
+/// `FIRESTORE_EMULATOR_HOST` wins over the emulators that the tests would start.
+#[test]
+fn the_tests_use_the_emulator_that_the_environment_names() {
+    let mut emulator = Emulator::start(Make::Hidane);
+    let run = |host: &str| {
+        let test = "documents::on_hidane::a_document_is_found_and_a_missing_one_is_absent";
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args(["--exact", test]).env("FIRESTORE_EMULATOR_HOST", host);
+        command.env("HEADWATER_HIDANE", "/there/is/no/such/file").output().expect("it runs")
+    };
+    let output = run(&emulator.host());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    emulator.kill();
+    assert!(!run(&emulator.host()).status.success(), "somebody else answered");
 }
 
 #[tokio::test]

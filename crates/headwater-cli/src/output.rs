@@ -10,7 +10,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// A file, or stdout. What is gathered here are whole lines, so that whenever the run ends by itself
 /// the output ends after a line.
-pub(super) struct Output {
+pub(crate) struct Output {
     name: String,
     target: Target,
     lines: Vec<u8>,
@@ -27,7 +27,7 @@ enum Target {
 
 /// Why writing ended.
 #[derive(Debug)]
-pub(super) enum WriteError {
+pub(crate) enum WriteError {
     /// Nobody reads any more.
     Closed,
     /// Anything else, with the output's name.
@@ -36,7 +36,7 @@ pub(super) enum WriteError {
 
 impl Output {
     /// Makes (or empties) a file; `-` is stdout.
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         if path.as_os_str() == "-" {
             let target = Target::Stdout(io::stdout());
             return Ok(Self { name: "stdout".to_owned(), target, lines: Vec::new() });
@@ -50,18 +50,18 @@ impl Output {
     }
 
     /// Where the next line goes; it must be ended by [`end_line`](Self::end_line).
-    pub(super) fn line(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn line(&mut self) -> &mut Vec<u8> {
         &mut self.lines
     }
 
     /// Ends a line, and writes what was gathered if that is enough.
-    pub(super) fn end_line(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn end_line(&mut self) -> Result<(), WriteError> {
         self.lines.push(b'\n');
         if self.lines.len() >= CHUNK { self.flush() } else { Ok(()) }
     }
 
     /// Writes what was gathered.
-    pub(super) fn flush(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn flush(&mut self) -> Result<(), WriteError> {
         if self.lines.is_empty() {
             return Ok(());
         }
