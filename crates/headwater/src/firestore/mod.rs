@@ -56,12 +56,14 @@ mod read;
 mod source;
 mod stats;
 mod value;
+mod watch;
 
 pub use builder::FirestoreBuilder;
 pub use connect::{connect, connect_with};
 pub use key::{DocumentKey, MAX_ID};
 pub use source::FirestoreSource;
 pub use stats::FirestoreStats;
+pub use watch::{Operand, Watch, WatchBuilder, WatchState, WatchStats, WatchStatus};
 
 /// The client crate, whose `FirestoreDb` a source reads through: its version and ours must match.
 pub use ::firestore as client;
