@@ -12,10 +12,13 @@ mod conformance;
 mod documents;
 mod emulator;
 mod fake;
+mod listener;
 mod scripted;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]
 #[allow(dead_code, reason = "the tests of Redis use more of it")]
 mod server;
 mod trouble;
+mod watch;
+mod watch_scripted;
 mod world;
