@@ -105,6 +105,7 @@ on_each_emulator! {
         let reads = planes.stats().reads;
         sees(&chain, "b", Some("b")).await;
         assert_eq!(planes.stats().reads, reads, "what nobody changed is kept");
+        assert_eq!((watch.stats().streams, watch.stats().breaks), (1, 0));
         watch.close().await.expect("closed");
         set(&world, "b", "changed").await;
         assert_eq!(chain.fetch("b").await.expect("kept"), plane("b"), "nobody told");
@@ -177,6 +178,9 @@ on_each_emulator! {
         assert!(watch.status().error.is_some());
         assert_eq!(chain.fetch("a").await.expect("kept"), plane("a"));
         emulator.restart();
+        // The client's connection may not know yet that it is broken.
+        let project = world.db.get_options().google_project_id.clone();
+        let world = World { db: client(&emulator.host(), &project, "(default)").await };
         set(&world, "a", "reborn").await;
         sees(&chain, "a", Some("reborn")).await;
         sees(&chain, "b", None).await;
@@ -275,7 +279,8 @@ async fn changes_that_redis_could_not_be_told_of_are_told_when_it_is_back() {
     redis.freeze();
     set(&world, "a", "changed").await;
     state(&watch, WatchState::Down).await;
-    assert!(watch.status().error.and_then(|e| e.tier().map(str::to_owned)) == Some("redis".into()));
+    let error = watch.status().error.expect("a reason");
+    assert_eq!(error.tier(), Some("redis"), "{error}");
     redis.thaw();
     state(&watch, WatchState::Live).await;
     assert_ne!(kept().await.and_then(Entry::into_value), Some(plane("a")));

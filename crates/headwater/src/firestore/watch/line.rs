@@ -181,7 +181,7 @@ impl Line<'_> {
     /// Takes a probe's target away once it is answered.
     fn follow_probe(&mut self, response: &ListenResponse) {
         let Some(ResponseType::TargetChange(change)) = &response.response_type else { return };
-        if !change.target_ids.contains(&self.probe) {
+        if !self.is_probing || !change.target_ids.contains(&self.probe) {
             return;
         }
         match TargetChange::target_change_type(change) {
