@@ -28,10 +28,12 @@ benches! {
     correctness,
     first,
     fleet,
+    freshness,
     hitratio,
     hits,
     locks,
     redis,
+    watching,
 }
 
 /// What a child does in its role: see [`crate::processes`].
@@ -39,7 +41,9 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
         "coherence" => coherence::child(arguments),
         "fleet" => fleet::child(arguments),
+        "freshness" => freshness::child(arguments),
         "locks" => locks::child(arguments),
+        "watching" => watching::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }

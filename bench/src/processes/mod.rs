@@ -1,14 +1,18 @@
-//! What benches of several processes share: a Redis server that they start themselves, a source that
+//! What benches of several processes share: servers that they start themselves, a source that
 //! all processes ask, and children, which are this same binary started again.
 
 mod child;
+mod documents;
 mod faults;
+mod hidane;
 mod proxy;
 mod server;
 mod source;
 
 pub(crate) use child::{Children, arguments, role};
+pub(crate) use documents::{Documents, Numbered};
 pub(crate) use faults::Faults;
+pub(crate) use hidane::Hidane;
 pub(crate) use proxy::Proxy;
 pub(crate) use server::RedisServer;
 pub(crate) use source::{Answer, RemoteSource, SourceServer, write};

@@ -13,9 +13,15 @@ pub(crate) struct RedisServer {
 }
 
 /// A port that nobody listens on just now.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
+}
+
+/// Sends a signal to a child.
+pub(super) fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
 }
 
 impl RedisServer {
@@ -66,10 +72,7 @@ impl RedisServer {
 
     /// Stops it, or lets it go on; its kernel acknowledges meanwhile.
     pub(crate) fn freeze(&self, frozen: bool) {
-        let child = self.child.as_ref().expect("it runs");
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
+        signal(self.child.as_ref().expect("it runs"), if frozen { "-STOP" } else { "-CONT" });
     }
 
     /// Sends a command in one line; what comes back at once.

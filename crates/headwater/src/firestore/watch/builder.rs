@@ -169,8 +169,9 @@ where
         self
     }
 
-    /// Within what time another process of the fleet takes over from one that died, or lost Redis. At
-    /// least 500 ms. Default: 5 s.
+    /// Within what time another process of the fleet takes over from one that died, or lost the store.
+    /// The lease lasts for three quarters of it, and those who wait ask up to ten times in it. At least
+    /// 500 ms. Default: 5 s.
     pub fn takeover(mut self, within: Duration) -> Self {
         self.takeover = within;
         self

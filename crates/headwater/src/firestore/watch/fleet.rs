@@ -31,6 +31,11 @@ impl Fleet {
         Self { locks, notes, name, takeover }
     }
 
+    /// How long it may take until somebody else listens.
+    pub(super) fn takeover(&self) -> Duration {
+        self.takeover
+    }
+
     /// The lease, if nobody else has it.
     pub(super) async fn elect(&self) -> Result<Option<Lock>> {
         self.locks.try_acquire(&self.name).await

@@ -60,7 +60,7 @@ where
     /// Somebody else listens.
     async fn follow(&self, fleet: &Fleet) {
         match fleet.has_live().await {
-            Ok(true) => self.board.following(),
+            Ok(true) => self.board.following(fleet.takeover() + self.patience.later),
             Ok(false) => {
                 let message = "the fleet's listener is not live, or none has been elected yet";
                 let error = Error::new(ErrorKind::Unavailable, message);

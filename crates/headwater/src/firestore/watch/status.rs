@@ -42,9 +42,11 @@ pub struct WatchStatus {
     pub state: WatchState,
     /// How long it has been doing that.
     pub for_long: Duration,
-    /// How long ago all changes were known to have been passed on: the oldest that anything in the
-    /// tiers can be, but for changes of the last moment. While all is well it stays below
-    /// [`silence`](super::WatchBuilder::silence). `None` if that has not been so yet.
+    /// Whatever had changed so long ago has been passed on, and more may have. While all is well it is
+    /// less than [`silence`](super::WatchBuilder::silence), and for those who follow not much more
+    /// than that and [`takeover`](super::WatchBuilder::takeover), because they hear of the listener
+    /// now and then; that says nothing of how soon changes arrive, which is at once. `None` if nothing
+    /// is known yet.
     pub lag: Option<Duration>,
     /// What went wrong last, if nothing has gone well since.
     pub error: Option<Error>,
@@ -107,8 +109,8 @@ pub(super) struct Board {
 struct Told {
     state: WatchState,
     since: Moment,
-    /// Until when all is known to have been passed on.
-    covered: Option<Moment>,
+    /// When it was learned last that all had been passed on, and how long before it may have been.
+    covered: Option<(Moment, Duration)>,
     error: Option<Error>,
     /// The stream that is listened to and has caught up.
     stream: Option<u64>,
@@ -146,17 +148,17 @@ impl Board {
             if told.stream != Some(stream) {
                 return None;
             }
-            told.covered = told.covered.max(Some(until));
+            told.covered = Some((until, Duration::ZERO));
             told.error = None;
             Some(WatchState::Live)
         });
     }
 
-    /// Another process has told that it is live.
-    pub(super) fn following(&self) {
+    /// Another process has told, at most so long ago, that all had been passed on.
+    pub(super) fn following(&self, margin: Duration) {
         let now = self.clock.now();
         self.turn(|told| {
-            told.covered = Some(now);
+            told.covered = Some((now, margin));
             told.error = None;
             Some(WatchState::Following)
         });
@@ -215,7 +217,7 @@ impl Board {
         WatchStatus {
             state: told.state,
             for_long: now - told.since,
-            lag: told.covered.map(|covered| now - covered),
+            lag: told.covered.map(|(covered, margin)| now - covered + margin),
             error: told.error.clone(),
         }
     }
