@@ -1,3 +1,4 @@
+use headwater::firestore::FirestoreSource;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::value::ValueType;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::write::Operation;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
@@ -5,7 +6,6 @@ use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
 };
 use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::anonymous;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
-use headwater::firestore::FirestoreSource;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 

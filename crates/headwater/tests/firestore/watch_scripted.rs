@@ -349,7 +349,8 @@ async fn a_tier_that_could_not_be_told_is_told_again() {
     stream.current("first");
     watch.caught_up().await.expect("it is live");
     chain.fetch("a").await.expect("a plane");
-    until("the fill", async || remote.inner().get("a").await.is_ok_and(|kept| kept.is_some())).await;
+    until("the fill", async || remote.inner().get("a").await.is_ok_and(|kept| kept.is_some()))
+        .await;
     remote.fail(Some(Error::new(ErrorKind::Unavailable, "down")));
     stream.has("a", "new", 2);
     stream.consistent("second");
@@ -466,7 +467,8 @@ async fn a_chain_that_is_closed_ends_its_watch() {
 #[tokio::test]
 async fn names_that_no_key_has_are_passed_over() {
     let (mut server, time) = (Listened::start().await, ManualClock::new());
-    let planes = headwater::firestore::FirestoreSource::<u32, Plane>::new(server.db.clone(), "planes");
+    let planes =
+        headwater::firestore::FirestoreSource::<u32, Plane>::new(server.db.clone(), "planes");
     let planes = planes.expect("a path");
     let memory = LruCache::<u32, Plane>::new(10).expect("a capacity");
     let chain = Headwater::source(planes.clone()).through(memory.clone()).build();

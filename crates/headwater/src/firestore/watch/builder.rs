@@ -7,9 +7,9 @@ use super::{DocumentKey, Watch};
 use crate::firestore::builder::is_field_path;
 use crate::firestore::source::Inner;
 use crate::presence::{BoxPresence, Locks};
+use crate::{Cache, Error, ErrorKind, Key, Result, Value};
 #[cfg(feature = "redis")]
 use crate::{presence::RedisPresence, redis::RedisStore};
-use crate::{Cache, Error, ErrorKind, Key, Result, Value};
 use ::firestore::gcloud_sdk::google::firestore::v1::{self, value::ValueType};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -192,13 +192,10 @@ where
         }
         let aim = Aim::new(&self.source.collection, self.equal);
         let takeover = self.takeover;
-        let fleet =
-            self.fleet.map(|(locks, notes)| Fleet::new(locks, notes, aim.name(), takeover));
+        let fleet = self.fleet.map(|(locks, notes)| Fleet::new(locks, notes, aim.name(), takeover));
         let board = Arc::new(Board::new(self.source.caller.clock.clone()));
-        let patience = Patience {
-            first: self.source.caller.timeout.max(self.silence),
-            later: self.silence,
-        };
+        let patience =
+            Patience { first: self.source.caller.timeout.max(self.silence), later: self.silence };
         let job = Job {
             source: self.source,
             chain: Attached::new(chain.clone(), Arc::clone(&board)),

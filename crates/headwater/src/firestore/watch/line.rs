@@ -56,10 +56,8 @@ impl Aim {
 
     /// Asks for all of it, or for what has changed since.
     pub(super) fn request(&self, token: Option<Vec<u8>>) -> ListenRequest {
-        let from = CollectionSelector {
-            collection_id: self.collection.clone(),
-            all_descendants: false,
-        };
+        let from =
+            CollectionSelector { collection_id: self.collection.clone(), all_descendants: false };
         let query = StructuredQuery {
             from: vec![from],
             r#where: self.filter(),

@@ -80,7 +80,8 @@ where
             }
             End::Broken(status) => {
                 let mut pace = pace(&status).unwrap_or(Pace::Late);
-                if !heard.view.is_current && is_of_request(&status) && heard.token.take().is_some() {
+                if !heard.view.is_current && is_of_request(&status) && heard.token.take().is_some()
+                {
                     // What is wrong with the request may be its token.
                     pace = Pace::Soon;
                 }

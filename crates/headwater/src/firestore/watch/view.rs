@@ -94,7 +94,9 @@ impl View {
     pub(super) fn hear(&mut self, response: ListenResponse) -> Vec<News> {
         match response.response_type {
             Some(ResponseType::TargetChange(change)) => self.target(change),
-            Some(ResponseType::DocumentChange(change)) => self.changed(change).into_iter().collect(),
+            Some(ResponseType::DocumentChange(change)) => {
+                self.changed(change).into_iter().collect()
+            }
             Some(ResponseType::DocumentDelete(gone)) if is_ours(&gone.removed_target_ids) => {
                 let deleted = |name| News::Deleted(name, gone.read_time);
                 self.gone(gone.document).map(deleted).into_iter().collect()
