@@ -61,10 +61,12 @@
 //!   the processes share and that has news (Redis): only the listener's own chain is told. Without a
 //!   fleet, each process listens for itself, which costs the reads below each time, and empties a
 //!   shared tier each time a process begins. A listener that lost its lease without noticing yet does
-//!   no harm: invalidating again changes nothing but hits, and fills have versions.
+//!   no harm: invalidating again changes nothing but hits, and fills have versions. One that has heard
+//!   nothing, or could not tell its tiers, for as long as a takeover takes gives its lease up.
 //! - **Beginnings.** A listener that knows nothing of what came before (the first one, or one whose
 //!   token the server does not take any more) is told all documents, and then invalidates everything,
-//!   once ([`clear`](crate::Cache::clear), with what that costs on the tiers). One that goes on from a
+//!   once ([`clear`](crate::Cache::clear), with what that costs on the tiers; one that is shared with
+//!   the Go package cannot be cleared, and a watch over it stays down). One that goes on from a
 //!   token is told what has changed. One that is told all again compares, and invalidates what differs.
 //!   For that it keeps id and time of each document: some 100 bytes each.
 //! - **What it costs.** Each document that is told is billed as a read, those of a beginning too, and a

@@ -21,7 +21,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
@@ -86,7 +86,9 @@ impl Listened {
     /// The next stream, and what its target was asked for with; lets the time pass until which it is
     /// put off.
     pub(crate) async fn opened(&mut self, time: &ManualClock) -> (Stream, Target) {
+        let began = Instant::now();
         let mut stream = loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "nobody opens a stream");
             match tokio::time::timeout(Duration::from_millis(5), self.opened.recv()).await {
                 Ok(stream) => break stream.expect("the server is there"),
                 Err(_) => time.advance(Duration::from_millis(100)),

@@ -419,6 +419,33 @@ async fn the_next_listener_goes_on_where_the_last_one_had_got_to() {
 }
 
 #[tokio::test]
+async fn a_listener_that_hears_nothing_lets_another_one_try() {
+    let mut scene = Scene::new().await;
+    let fleet = Fleet::new(&scene.time);
+    let (first, stream) = scene.begun(fleet.of(scene.watch())).await;
+    let second = fleet.of(scene.watch()).start(&scene.chain).expect("valid settings");
+    stream.fail(Code::PermissionDenied);
+    while second.stats().streams == 0 {
+        let (stream, _) = scene.server.opened(&scene.time).await;
+        stream.fail(Code::PermissionDenied);
+    }
+    assert!(!first.status().state.is_prompt());
+    // However long nobody heard anything, whoever is elected next has its time.
+    scene.time.advance(Duration::from_secs(60));
+    let is_live = |watch: &Watch| watch.status().state == WatchState::Live;
+    while !is_live(&first) && !is_live(&second) {
+        let (stream, _) = scene.server.opened(&scene.time).await;
+        stream.current("second");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        if !is_live(&first) && !is_live(&second) {
+            stream.fail(Code::Unavailable);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_successor_whose_token_is_refused_forgets_everything_once() {
     let mut scene = Scene::new().await;
     let fleet = Fleet::new(&scene.time);

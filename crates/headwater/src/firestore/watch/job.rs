@@ -49,6 +49,8 @@ where
                     if let Some(closed) = self.lead(fleet, lease).await {
                         return closed;
                     }
+                    // So that the others, who ask now and then, come first.
+                    fleet.pause(&self.board.clock).await;
                 }
                 Ok(None) => self.follow(fleet).await,
                 Err(error) => self.board.deaf(error),
@@ -70,9 +72,8 @@ where
         }
     }
 
-    /// Listens for as long as the lease is held; an error once the chain is closed.
+    /// Listens for as long as the lease is held and that goes well; an error once the chain is closed.
     async fn lead(&self, fleet: &Fleet, lease: Lock) -> Option<Error> {
-        let lost = pin!(lease.lost());
         let term = pin!(async {
             // Not to know where to begin is not to know that there is no such place.
             match fleet.token().await {
@@ -83,14 +84,17 @@ where
                 }
             }
         });
-        match select(term, lost).await {
+        let lost = pin!(async {
+            lease.lost().await;
+            let message = "the lease on listening was lost: another process takes over";
+            let error = Error::new(ErrorKind::Unavailable, message);
+            self.board.deaf(self.source.named(error));
+        });
+        // Another process may hear what this one does not, and reach what this one cannot.
+        let deaf = pin!(self.board.is_down_for(fleet.takeover()));
+        match select(term, select(lost, deaf)).await {
             Either::Left((over, _)) => over,
-            Either::Right(_) => {
-                let message = "the lease on listening was lost: another process takes over";
-                let error = Error::new(ErrorKind::Unavailable, message);
-                self.board.deaf(self.source.named(error));
-                None
-            }
+            Either::Right(_) => None,
         }
     }
 

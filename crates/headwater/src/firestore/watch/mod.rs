@@ -36,7 +36,8 @@ use tokio::task::AbortHandle;
 /// [`FirestoreSource::watch`](super::FirestoreSource::watch). The [module](super) tells how, and within
 /// which bounds.
 ///
-/// It works in a task until it is [closed](Self::close) or dropped, or the chain is closed.
+/// It works in a task until it is [closed](Self::close) or dropped, or finds at a change that the chain
+/// is closed.
 ///
 /// ```no_run
 /// use headwater::firestore::{self, FirestoreSource};

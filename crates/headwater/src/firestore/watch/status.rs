@@ -235,6 +235,24 @@ impl Board {
     }
 }
 
+impl Board {
+    /// Ends when it has been down for so long from now on, without a break.
+    pub(super) async fn is_down_for(&self, span: Duration) {
+        let began = self.clock.now();
+        loop {
+            if self.reaches(|state| state == WatchState::Down).await == WatchState::Closed {
+                return std::future::pending().await;
+            }
+            let since = self.told.lock().since;
+            self.clock.sleep(since.max(began) + span - self.clock.now()).await;
+            let told = self.told.lock();
+            if (told.state, told.since) == (WatchState::Down, since) {
+                return;
+            }
+        }
+    }
+}
+
 impl Counters {
     pub(super) fn snapshot(&self) -> WatchStats {
         WatchStats {
