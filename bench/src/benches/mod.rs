@@ -29,6 +29,7 @@ benches! {
     firestore,
     first,
     fleet,
+    freshness,
     hitratio,
     hits,
     locks,
@@ -36,6 +37,7 @@ benches! {
     redis,
     sizing,
     watch,
+    watching,
 }
 
 /// What a child does in its role: see [`crate::processes`].
@@ -43,9 +45,11 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
         "coherence" => coherence::child(arguments),
         "fleet" => fleet::child(arguments),
+        "freshness" => freshness::child(arguments),
         "locks" => locks::child(arguments),
         "presence" => presence::child(arguments),
         "watch" => watch::child(arguments),
+        "watching" => watching::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }

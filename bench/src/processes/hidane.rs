@@ -1,4 +1,4 @@
-use super::server::free_port;
+use super::server::{free_port, signal};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -32,6 +32,16 @@ impl Hidane {
     /// `HOST:PORT`.
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        let (_, port) = self.host.split_once(':').expect("a host and a port");
+        port.parse().expect("a number")
+    }
+
+    /// Stops it, or lets it go on; its kernel acknowledges meanwhile.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        signal(&self.child, if frozen { "-STOP" } else { "-CONT" });
     }
 }
 

@@ -2,6 +2,7 @@
 //! all processes ask, and children, which are this same binary started again.
 
 mod child;
+mod documents;
 mod faults;
 mod hidane;
 mod proxy;
@@ -9,6 +10,7 @@ mod server;
 mod source;
 
 pub(crate) use child::{Children, arguments, role};
+pub(crate) use documents::{Documents, Numbered};
 pub(crate) use faults::Faults;
 pub(crate) use hidane::Hidane;
 pub(crate) use proxy::Proxy;

@@ -18,6 +18,12 @@ pub(super) fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
+/// Sends a signal to a child.
+pub(super) fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
 impl RedisServer {
     pub(crate) fn start() -> Self {
         let port = free_port();
@@ -66,10 +72,7 @@ impl RedisServer {
 
     /// Stops it, or lets it go on; its kernel acknowledges meanwhile.
     pub(crate) fn freeze(&self, frozen: bool) {
-        let child = self.child.as_ref().expect("it runs");
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
+        signal(self.child.as_ref().expect("it runs"), if frozen { "-STOP" } else { "-CONT" });
     }
 
     /// How long it has computed so far, in nanoseconds.

@@ -175,7 +175,7 @@ where
 }
 
 /// Whether `path` is parts with dots between them, each a plain word or anything in backticks.
-fn is_field_path(path: &str) -> bool {
+pub(super) fn is_field_path(path: &str) -> bool {
     let mut rest = path;
     loop {
         let Some(after) = after_part(rest) else { return false };

@@ -70,15 +70,9 @@ impl Caller {
         }
     }
 
-    /// How long to wait before the next attempt; `None` if there is none. Any length up to the
-    /// longest is as likely, so that those who failed together do not come back together.
+    /// How long to wait before the next attempt; `None` if there is none.
     fn pause(&self, status: &Status, made: u32, end: Moment) -> Option<Duration> {
-        let (first, most) = match pace(status)? {
-            Pace::Soon => SOON,
-            Pace::Late => LATE,
-        };
-        let longest = first.saturating_mul(1 << made.min(16)).min(most);
-        let pause = longest.mul_f64(fastrand::f64());
+        let pause = pause(pace(status)?, made);
         if made >= self.retries || self.clock.now() + pause >= end {
             return None;
         }
@@ -92,4 +86,14 @@ impl Caller {
     fn no_answer(&self) -> Error {
         Error::new(ErrorKind::Timeout, format!("no answer within {:?}", self.timeout))
     }
+}
+
+/// How long to wait after so many attempts beyond the first. Any length up to the longest is as
+/// likely, so that those who failed together do not come back together.
+pub(super) fn pause(pace: Pace, made: u32) -> Duration {
+    let (first, most) = match pace {
+        Pace::Soon => SOON,
+        Pace::Late => LATE,
+    };
+    first.saturating_mul(1 << made.min(16)).min(most).mul_f64(fastrand::f64())
 }

@@ -140,6 +140,11 @@ impl Collection {
         &self.database
     }
 
+    /// What the names of its documents begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The name of a key's document.
     ///
     /// # Errors
@@ -162,7 +167,6 @@ impl Collection {
     }
 
     /// The key of the document called `name`; `None` if it is in another collection, or no key's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for watchers, who hear of names"))]
     pub(super) fn key<K: ?Sized + DocumentKey>(&self, name: &str) -> Option<K::Owned> {
         let id = name.strip_prefix(&self.prefix).filter(|id| !id.contains('/'))?;
         if !self.is_escaping {

@@ -46,6 +46,45 @@
 //! most; calls fail by their timeout meanwhile. A memo of errors
 //! ([`Source::error_memo`](crate::Source::error_memo)) spares callers the wait.
 
+//!
+//! # Watching: what others change
+//! Documents are changed by other programs too, which invalidate nothing.
+//! [`watch`](FirestoreSource::watch) has the server tell of each change of the collection (or of the
+//! documents that fit [`only`](WatchBuilder::only)), and passes it on to a chain as an invalidation, or
+//! [fills](WatchBuilder::fill) it in: so also memory without any life is fresh a moment later, in each
+//! process whose chain is over the same shared tier. Loads under way are overtaken as by any
+//! invalidation (R4).
+//!
+//! - **One listener per fleet.** With [`fleet`](WatchBuilder::elected), processes elect one by a lease,
+//!   and it notes in the store up to where all has been passed on; who takes over, within
+//!   [`takeover`](WatchBuilder::takeover) (5 s), goes on from there. It needs a tier in the chain that
+//!   the processes share and that has news (Redis): only the listener's own chain is told. Without a
+//!   fleet, each process listens for itself, which costs the reads below each time, and empties a
+//!   shared tier each time a process begins. A listener that lost its lease without noticing yet does
+//!   no harm: invalidating again changes nothing but hits, and fills have versions. One that has heard
+//!   nothing, or could not tell its tiers, for as long as a takeover takes gives its lease up.
+//! - **Beginnings.** A listener that knows nothing of what came before (the first one, or one whose
+//!   token the server does not take any more) is told all documents, and then invalidates everything,
+//!   once ([`clear`](crate::Cache::clear), with what that costs on the tiers; one that is shared with
+//!   the Go package cannot be cleared, and a watch over it stays down). One that goes on from a
+//!   token is told what has changed. One that is told all again compares, and invalidates what differs.
+//!   For that it keeps id and time of each document: some 100 bytes each.
+//! - **What it costs.** Each document that is told is billed as a read, those of a beginning too, and a
+//!   probe of a silent stream as one: [`WatchStats::reads`].
+//! - **Trouble.** A stream that breaks is noticed at once; one that is silent is
+//!   [probed](WatchBuilder::silence), on the stream itself, since only that shows that *it* is alive,
+//!   and given up after 5 s. [`Watch::status`] says so, and how old what the tiers have may be. It is
+//!   begun again after pauses that grow from 100 ms to 5 s (to 30 s where that cannot help by itself,
+//!   as without permission). If the whole connection is silent, the client replaces it within two
+//!   minutes. A tier that cannot be told is told again, at least once per second, and only then is a
+//!   change noted as passed on; the latest change of up to 10,000 keys is kept, and beyond that
+//!   everything is invalidated.
+//! - **Meanwhile**, while nobody listens, entries are as old as their tiers let them get: give them a
+//!   life that you can live with. All that changed is made up for afterwards.
+//! - **Not seen**: a document that was made *and* deleted again while nobody was connected leaves no
+//!   trace. Who read it in between keeps it for as long as its life is. So it is with what changes
+//!   outside of the `only` that is watched.
+
 mod budget;
 mod builder;
 mod call;
@@ -56,6 +95,7 @@ mod read;
 mod source;
 mod stats;
 mod value;
+mod watch;
 
 pub use builder::FirestoreBuilder;
 pub use connect::{connect, connect_with};
@@ -63,6 +103,7 @@ pub use error::explain;
 pub use key::{DocumentKey, MAX_ID};
 pub use source::FirestoreSource;
 pub use stats::FirestoreStats;
+pub use watch::{Operand, Watch, WatchBuilder, WatchState, WatchStats, WatchStatus};
 
 /// The client crate, whose `FirestoreDb` a source reads through: its version and ours must match.
 pub use ::firestore as client;

@@ -144,13 +144,15 @@ fn unknown<V>(names: &[String], known: &Known<V>) -> Vec<String> {
 }
 
 /// The entry with the time of its change as its version: nanoseconds since 1970.
-fn versioned<V>(entry: Entry<V>, time: Option<Timestamp>) -> Entry<V> {
-    let nanos = |time: Timestamp| {
-        let seconds = u64::try_from(time.seconds).ok()?;
-        seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.nanos).ok()?)
-    };
+pub(super) fn versioned<V>(entry: Entry<V>, time: Option<Timestamp>) -> Entry<V> {
     match time.and_then(nanos) {
         Some(nanos) => entry.with_version(Version::new(nanos)),
         None => entry,
     }
+}
+
+/// Nanoseconds since 1970; `None` before that, and beyond the year 2554.
+pub(super) fn nanos(time: Timestamp) -> Option<u64> {
+    let seconds = u64::try_from(time.seconds).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.nanos).ok()?)
 }

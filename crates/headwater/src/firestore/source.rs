@@ -2,6 +2,7 @@ use super::builder::FirestoreBuilder;
 use super::call::Caller;
 use super::key::{Collection, DocumentKey};
 use super::stats::FirestoreStats;
+use super::watch::WatchBuilder;
 use crate::{Entry, Error, ErrorKind, FetchOptions, Fetcher, Key, Result, Value};
 use ::firestore::FirestoreDb;
 use ::firestore::gcloud_sdk::google::firestore::v1::DocumentMask;
@@ -82,6 +83,12 @@ where
     /// The settings of a source of the collection at `path`.
     pub fn builder(db: FirestoreDb, path: impl AsRef<str>) -> FirestoreBuilder<K, V> {
         FirestoreBuilder::new(db, path.as_ref().to_owned())
+    }
+
+    /// The settings of a [`Watch`](super::Watch), which keeps a chain over this source up with what
+    /// anybody changes.
+    pub fn watch(&self) -> WatchBuilder<K, V> {
+        WatchBuilder::new(Arc::clone(&self.inner))
     }
 }
 

@@ -43,6 +43,8 @@ where
             if inner.tier.shared().is_none() || leases.of(&self.keys[*place]).is_some() {
                 stored.push(*place);
                 entries.push(kept);
+            } else {
+                inner.floors.raise(&self.keys[*place], &kept);
             }
         }
         let count = stored.len();

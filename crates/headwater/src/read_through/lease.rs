@@ -6,7 +6,7 @@
 
 use super::load::Load;
 use super::{Inner, Owned};
-use crate::fetcher::{is_young, one_per_key};
+use crate::fetcher::one_per_key;
 use crate::runtime::spawn;
 use crate::{Cache, Lease, Leased, Moment, Shared, Tier};
 use futures_util::future::select;
@@ -136,7 +136,7 @@ where
         };
         for (place, said) in open.iter().zip(said) {
             match said {
-                Ok(Leased::Found(entry)) if is_young(&entry, self.request.floor) => {
+                Ok(Leased::Found(entry)) if self.accepts(*place, &entry) => {
                     self.inner.count_hit(&entry);
                     self.outcomes[*place] = Some(Ok(entry));
                 }

@@ -112,19 +112,24 @@ where
         }
         if let (&[_], Some(lookups)) = (&self.keys[..], lookups) {
             let answer = lookups.fetch(self.key(0)).await;
-            self.outcomes[0] = self.accept(answer).map(Ok);
+            self.outcomes[0] = self.accept(0, answer).map(Ok);
             return;
         }
         let keys: Vec<&T::Key> = self.keys.iter().map(Borrow::borrow).collect();
         let answers = Box::pin(Lookups(Arc::clone(tier)).ask(&keys)).await;
-        let accepted = answers.into_iter().map(|answer| self.accept(answer).map(Ok));
+        let answers = answers.into_iter().enumerate();
+        let accepted = answers.map(|(place, answer)| self.accept(place, answer).map(Ok));
         self.outcomes = accepted.collect();
     }
 
     /// An entry that the call accepts; the tier's trouble is a miss.
-    fn accept(&self, answer: Result<Option<Entry<T::Value>>>) -> Option<Entry<T::Value>> {
+    fn accept(
+        &self,
+        place: usize,
+        answer: Result<Option<Entry<T::Value>>>,
+    ) -> Option<Entry<T::Value>> {
         let entry = match answer {
-            Ok(entry) => entry.filter(|entry| is_young(entry, self.request.floor))?,
+            Ok(entry) => entry.filter(|entry| self.accepts(place, entry))?,
             Err(_) => {
                 self.inner.counters.errors.add(1);
                 return None;
@@ -132,6 +137,11 @@ where
         };
         self.inner.count_hit(&entry);
         Some(entry)
+    }
+
+    /// Whether the call accepts an entry's age, and nobody has seen a newer one here.
+    pub(super) fn accepts(&self, place: usize, entry: &Entry<T::Value>) -> bool {
+        is_young(entry, self.request.floor) && self.inner.floors.allow(self.key(place), entry)
     }
 
     /// Asks what lies below for the keys in these places, and has what comes stored.

@@ -17,6 +17,7 @@ mod activity;
 mod change;
 mod epochs;
 mod fill;
+mod floors;
 mod lanes;
 mod lease;
 mod load;
@@ -32,6 +33,7 @@ use crate::{
 };
 use activity::Activity;
 use epochs::Epochs;
+use floors::Floors;
 use hashbrown::HashMap;
 use lanes::Lanes;
 use std::fmt;
@@ -125,6 +127,7 @@ struct Inner<T: Tier, N> {
     lanes: Arc<Lanes<Owned<T>>>,
     /// What this process itself changed; counted for a shared tier only.
     epochs: Epochs,
+    floors: Floors<Owned<T>>,
     /// Writes of single keys share it, a `clear` has it alone.
     gate: Arc<RwLock<()>>,
     work: Arc<Activity>,
@@ -177,6 +180,7 @@ where
             flights: Arc::new(Flights::new(heirs)),
             lanes: Arc::new(Lanes::new()),
             epochs: Epochs::new(),
+            floors: Floors::new(),
             gate: Arc::default(),
             work: Arc::default(),
             fills: Arc::default(),

@@ -5,9 +5,12 @@ use super::{Origin, ends, settle, text};
 use futures_util::FutureExt;
 use headwater::testkit::{Behaviour, Fleet, ManualClock, Member, RemoteTier, unavailable};
 use headwater::{
-    Cache, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough, Source,
+    Cache, Entry, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough,
+    Source, Version,
 };
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 type Process = ReadThrough<LruCache<str, String>, ReadThrough<Member<str, String>, Source<Origin>>>;
@@ -245,6 +248,59 @@ async fn a_store_without_leases_for_now_is_gone_past() {
     assert_eq!(world.stored("a"), None, "what has no lease is stored nowhere but in memory");
     let stats = process.stats();
     assert_eq!((stats.tiers[1].errors, world.origin.calls().count()), (2, 1));
+}
+
+/// A source whose only value is its version.
+#[derive(Clone)]
+struct Versioned(Arc<AtomicU64>);
+
+impl Fetcher for Versioned {
+    type Key = str;
+    type Value = String;
+
+    async fn fetch(&self, key: &str) -> headwater::Result<String> {
+        self.fetch_entry(key, &FetchOptions::new()).await?.into_outcome()
+    }
+
+    async fn fetch_many(&self, keys: &[&str]) -> Vec<headwater::Result<String>> {
+        futures_util::future::join_all(keys.iter().map(|key| self.fetch(key))).await
+    }
+
+    async fn close(&self) -> headwater::Result<()> {
+        Ok(())
+    }
+
+    async fn fetch_entry(&self, _: &str, _: &FetchOptions) -> headwater::Result<Entry<String>> {
+        let version = self.0.load(SeqCst);
+        Ok(Entry::found(version.to_string()).with_version(Version::new(version)))
+    }
+}
+
+#[tokio::test]
+async fn what_was_seen_past_a_store_that_was_away_is_not_undone_by_what_it_kept() {
+    let (world, source) = (World::new(), Versioned(Arc::new(AtomicU64::new(1))));
+    let process = || {
+        let lru = LruCache::builder(100).clock(world.time.clock()).build().unwrap();
+        let chain = Headwater::source(source.clone()).clock(world.time.clock());
+        chain.through(world.fleet.member()).through(lru).build()
+    };
+    let (own, other) = (process(), process());
+    assert_eq!(other.fetch("a").await.unwrap(), "1");
+    settle().await;
+    world.fleet.fail(Some(unavailable()));
+    source.0.store(2, SeqCst);
+    assert_eq!(own.fetch("a").await.unwrap(), "2", "past the store");
+    world.fleet.fail(None);
+    world.fleet.lose_news();
+    settle().await;
+    assert_eq!(world.stored("a").as_deref(), Some("1"), "nobody could invalidate it");
+    assert_eq!(own.fetch("a").await.unwrap(), "2");
+    settle().await;
+    assert_eq!(world.stored("a").as_deref(), Some("2"), "and it is replaced");
+    world.fleet.lose_news();
+    settle().await;
+    assert_eq!(own.fetch_many(&["a", "a"]).await[1].as_deref().unwrap(), "2");
+    assert_eq!(other.fetch("a").await.unwrap(), "2");
 }
 
 #[tokio::test]

@@ -13,10 +13,13 @@ mod documents;
 mod emulator;
 mod fake;
 mod go;
+mod listener;
 mod scripted;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]
 #[allow(dead_code, reason = "the tests of Redis use more of it")]
 mod server;
 mod trouble;
+mod watch;
+mod watch_scripted;
 mod world;
