@@ -1,7 +1,7 @@
 //! The task that sends the heartbeats of a roster's connections and has reaped what expired.
 //!
 //! Heartbeats go every third of the TTL, a tenth earlier at random so that processes do not beat
-//! together, in batches. What the store does not know joins again. Topics are reaped when their next
+//! together, all at once. What the store does not know joins again. Topics are reaped when their next
 //! end comes, as the store says, and every third of the TTL at least while somebody here is in them
 //! or watches them: so any process does it for those that died, and whoever removes logs it, once.
 
@@ -19,8 +19,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Heartbeats in one request.
-const BATCH: usize = 500;
 /// Connections that join again at once.
 const REJOINS: usize = 64;
 
@@ -111,19 +109,20 @@ impl<S: RosterStore> Inner<S> {
     /// Whether every heartbeat was heard.
     async fn touch_all(&self) -> bool {
         let held: Vec<Arc<Held<S>>> = self.seats.lock().values().cloned().collect();
+        if held.is_empty() {
+            return true;
+        }
+        let seats: Vec<&Seat<_>> = held.iter().map(|held| &held.seat).collect();
+        let outcomes = self.store.touch(&seats, self.settings.ttl).await;
         let mut missing = Vec::new();
         let mut all_well = true;
-        for batch in held.chunks(BATCH) {
-            let seats: Vec<&Seat<_>> = batch.iter().map(|held| &held.seat).collect();
-            let outcomes = self.store.touch(&seats, self.settings.ttl).await;
-            for (held, outcome) in batch.iter().zip(outcomes) {
-                match outcome {
-                    Ok(true) => drop(self.counts.heartbeats.fetch_add(1, Ordering::Relaxed)),
-                    Ok(false) => missing.push(Arc::clone(held)),
-                    Err(_) => {
-                        all_well = false;
-                        self.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    }
+        for (held, outcome) in held.iter().zip(outcomes) {
+            match outcome {
+                Ok(true) => drop(self.counts.heartbeats.fetch_add(1, Ordering::Relaxed)),
+                Ok(false) => missing.push(Arc::clone(held)),
+                Err(_) => {
+                    all_well = false;
+                    self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
