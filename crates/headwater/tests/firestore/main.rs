@@ -12,10 +12,14 @@ mod conformance;
 mod documents;
 mod emulator;
 mod fake;
+mod lock;
+mod presence;
 mod scripted;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]
 #[allow(dead_code, reason = "the tests of Redis use more of it")]
 mod server;
+#[cfg(feature = "sessions")]
+mod session;
 mod trouble;
 mod world;

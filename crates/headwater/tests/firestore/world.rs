@@ -3,7 +3,8 @@
 use crate::emulator::Make;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::value::ValueType;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
-    ArrayValue, CommitRequest, Document, MapValue, Value, Write, write::Operation,
+    ArrayValue, CommitRequest, Document, GetDocumentRequest, MapValue, Value, Write,
+    write::Operation,
 };
 use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::anonymous;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
@@ -63,6 +64,15 @@ impl World {
         write(&self.db, [(path.to_owned(), fields)]).await;
     }
 
+    /// What types the fields of a document have.
+    pub(crate) async fn fields(&self, path: &str) -> HashMap<String, &'static str> {
+        let name = format!("{}/{path}", self.db.get_documents_path());
+        let request = GetDocumentRequest { name, ..GetDocumentRequest::default() };
+        let document = self.db.client().get().get_document(request).await.expect("it is there");
+        let fields = document.into_inner().fields.into_iter();
+        fields.map(|(name, value)| (name, kind(&value))).collect()
+    }
+
     /// Deletes one document.
     pub(crate) async fn delete(&self, path: &str) {
         let name = format!("{}/{path}", self.db.get_documents_path());
@@ -109,6 +119,23 @@ async fn commit(db: &FirestoreDb, operations: Vec<Operation>) {
 
 fn named(fields: Vec<(&str, Value)>) -> HashMap<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value.value_type.as_ref().expect("a value") {
+        ValueType::NullValue(_) => "null",
+        ValueType::BooleanValue(_) => "boolean",
+        ValueType::IntegerValue(_) => "integer",
+        ValueType::DoubleValue(_) => "double",
+        ValueType::TimestampValue(_) => "timestamp",
+        ValueType::StringValue(_) => "string",
+        ValueType::BytesValue(_) => "bytes",
+        ValueType::ReferenceValue(_) => "reference",
+        ValueType::GeoPointValue(_) => "point",
+        ValueType::ArrayValue(_) => "array",
+        ValueType::MapValue(_) => "map",
+        other => panic!("{other:?} is no value of a document"),
+    }
 }
 
 pub(crate) fn value(value: ValueType) -> Value {
