@@ -1,6 +1,6 @@
 //! [`FirestoreSource`], a collection of Google's Firestore as the source of truth; and
-//! [`FirestoreStore`], a database for [presence](crate::presence), locks and sessions. Feature
-//! `firestore`.
+//! [`FirestoreStore`], a database for [presence](crate::presence), locks, sessions and, with
+//! [`FirestoreRoster`], rosters. Feature `firestore`.
 //!
 //! A source reads through a client that stays the caller's: [`connect`] makes one, or the
 //! [client crate](client) itself does. Tested on Google's emulator (where it is at hand) and on its
@@ -55,7 +55,9 @@ mod error;
 pub(crate) mod field;
 mod key;
 pub(crate) mod life;
+mod query;
 mod read;
+mod roster;
 mod source;
 mod stats;
 mod store;
@@ -66,6 +68,7 @@ mod write;
 pub use builder::FirestoreBuilder;
 pub use connect::{connect, connect_with};
 pub use key::{DocumentKey, MAX_ID};
+pub use roster::FirestoreRoster;
 pub use source::FirestoreSource;
 pub use stats::FirestoreStats;
 pub use store::{FirestoreStore, FirestoreStoreBuilder};

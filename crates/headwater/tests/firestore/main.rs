@@ -14,6 +14,7 @@ mod emulator;
 mod fake;
 mod lock;
 mod presence;
+mod roster;
 mod scripted;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]
