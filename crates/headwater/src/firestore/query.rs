@@ -97,6 +97,11 @@ impl FirestoreStore {
     /// The documents that a query finds, and when that was so.
     pub(crate) async fn query(&self, query: &Query) -> Result<(Vec<Document>, Stamp)> {
         let _place = self.place().await;
+        self.query_at_once(query).await
+    }
+
+    /// As [`query`](Self::query), for who has a place.
+    pub(super) async fn query_at_once(&self, query: &Query) -> Result<(Vec<Document>, Stamp)> {
         let outcome = self.caller().call_again(pace, || self.queried(query)).await;
         outcome.map_err(|error| self.named(error))
     }

@@ -90,8 +90,9 @@ impl FirestoreStore {
         self.commit_at_once(writes).await
     }
 
-    /// As [`commit`](Self::commit), past all that wait for a place: for what must not be late.
-    pub(crate) async fn commit_at_once(&self, writes: Vec<Write>) -> Result<Option<Stamp>> {
+    /// As [`commit`](Self::commit), past all that wait for a place: for who has one, and for what must
+    /// not be late.
+    pub(super) async fn commit_at_once(&self, writes: Vec<Write>) -> Result<Option<Stamp>> {
         self.check_open()?;
         let may_repeat = writes.iter().all(|write| write.current_document.is_none());
         let pace = if may_repeat { pace } else { pace_unless_done };

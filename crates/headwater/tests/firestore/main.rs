@@ -14,6 +14,8 @@ mod emulator;
 mod fake;
 mod lock;
 mod presence;
+#[path = "../presence/replay.rs"]
+mod replay;
 mod roster;
 mod scripted;
 #[cfg(feature = "redis")]

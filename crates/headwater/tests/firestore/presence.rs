@@ -205,7 +205,7 @@ on_each_emulator! {
 
     async fn a_server_that_is_down_is_an_error_and_comes_back_by_itself(emulator: Emulator) {
         let mut emulator = emulator;
-        let world = World::at(&emulator.host()).await;
+        let world = World::warm(&emulator).await;
         let store = FirestoreStore::builder(world.db.clone()).retries(1).build().expect("settings");
         let online = Online::new(&store, "online").expect("a path");
         online.set("a", &"1".to_owned()).await.expect("set");
@@ -223,7 +223,7 @@ on_each_emulator! {
     }
 
     async fn a_frozen_server_costs_a_timeout(emulator: Emulator) {
-        let world = World::at(&emulator.host()).await;
+        let world = World::warm(&emulator).await;
         let limit = Duration::from_millis(300);
         let store = FirestoreStore::builder(world.db.clone()).timeout(limit).build();
         let online = Online::new(&store.expect("settings"), "online").expect("a path");

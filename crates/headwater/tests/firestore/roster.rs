@@ -1,14 +1,16 @@
 //! Rosters in Firestore: the suite, what heartbeats cost, who is left behind, and trouble.
 
 use crate::emulator::{Emulator, Make, on_each_emulator};
-use crate::world::World;
+use crate::replay::replayed;
+use crate::world::{World, client, project};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use headwater::firestore::{FirestoreRoster, FirestoreStore};
 use headwater::presence::{Connection, Event, Reason, Roster, RosterStore, Watch};
 use headwater::testkit::RealTime;
-use headwater::{Error, ErrorKind, roster_conformance};
+use headwater::{Error, ErrorKind};
 use std::future::Future;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 type Store = FirestoreRoster<str, String>;
@@ -39,12 +41,54 @@ async fn processes(make: Make) -> impl Fn() -> Store {
     move || world.rooms().1
 }
 
-roster_conformance!(hidane, async |_: RealTime| processes(Make::Hidane).await);
-roster_conformance!(
-    #[ignore = "needs Google's emulator: ./scripts/test runs it where that is"]
-    official,
-    async |_: RealTime| processes(Make::Official).await
-);
+/// The suite but for ten thousand that join: emulators have no indexes, so that each join reads the
+/// whole collection. A thousand do instead, or as many as `HEADWATER_JOINS` says.
+macro_rules! suites {
+    ($($check:ident)*) => {
+        mod hidane {
+            use super::*;
+            $(held_to_the_suite!(Hidane $check);)*
+        }
+
+        mod official {
+            use super::*;
+            $(held_to_the_suite!(
+                #[ignore = "needs Google's emulator: ./scripts/test runs it where that is"]
+                Official $check
+            );)*
+        }
+    };
+}
+
+macro_rules! held_to_the_suite {
+    ($(#[$attribute:meta])* $make:ident $check:ident) => {
+        $(#[$attribute])*
+        #[tokio::test]
+        async fn $check() {
+            let make = async |_: RealTime| processes(Make::$make).await;
+            headwater::testkit::roster::$check(make).await;
+        }
+    };
+}
+
+suites! {
+    who_is_not_there_is_no_error
+    a_key_is_there_while_one_of_its_connections_is
+    many_keys_are_answered_in_order_with_duplicates
+    topics_and_strange_keys_are_told_apart
+    pages_list_who_stays_exactly_once
+    heartbeats_keep_connections_alive
+    a_process_that_dies_is_seen_to_expire
+    a_dropped_connection_leaves
+    who_lingers_stays_for_a_while
+    a_join_that_was_dropped_leaves_nothing
+    an_update_is_seen
+    a_watch_begins_with_who_is_there
+    a_watch_tells_each_change_once_and_in_order
+    a_watch_tells_of_expiry
+    a_slow_watcher_gets_a_snapshot_instead
+    close_has_all_leave_and_is_final
+}
 
 async fn guarded<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(GUARD, work).await.expect("hangs")
@@ -144,7 +188,7 @@ on_each_emulator! {
     }
 
     async fn a_connection_that_could_not_leave_does_not_live_on_with_its_process(emulator: Emulator) {
-        let world = World::at(&emulator.host()).await;
+        let world = World::warm(&emulator).await;
         let roster = world.roster(6 * SECOND);
         let (stays, goes) = (join(&roster, "ada").await, join(&roster, "bob").await);
         emulator.signal("-STOP");
@@ -188,7 +232,7 @@ on_each_emulator! {
         emulator: Emulator
     ) {
         let mut emulator = emulator;
-        let world = World::at(&emulator.host()).await;
+        let world = World::warm(&emulator).await;
         let (here, there) = (world.roster(3 * SECOND), world.roster(3 * SECOND));
         let _held = [join(&here, "ada").await, join(&here, "bob").await];
         let mut watch = there.watch("room").expect("watch");
@@ -205,7 +249,7 @@ on_each_emulator! {
     }
 
     async fn a_frozen_server_is_an_error_and_no_absence(emulator: Emulator) {
-        let world = World::at(&emulator.host()).await;
+        let world = World::warm(&emulator).await;
         let roster = world.roster(3 * SECOND);
         let held = join(&roster, "ada").await;
         let mut watch = roster.watch("room").expect("watch");
@@ -222,8 +266,47 @@ on_each_emulator! {
         until_there_are(&mut watch, 1, 0).await;
     }
 
+    async fn many_join_at_once(world: World) {
+        let joins = std::env::var("HEADWATER_JOINS").ok().and_then(|text| text.parse().ok());
+        let joins: u64 = joins.unwrap_or(1_000);
+        let (store, rooms) = world.rooms();
+        let roster = Roster::builder(rooms).ttl(60 * SECOND).build().expect("it makes sense");
+        let keys: Vec<String> = (0..joins).map(|key| (key / 2).to_string()).collect();
+        let held = join_all(keys.iter().map(|key| join(&roster, key))).await;
+        let counts = roster.count("room").await.expect("count");
+        assert_eq!((counts.keys, counts.connections), (joins / 2, joins));
+        let firsts = held.iter().filter(|held| held.joined().is_first()).count();
+        assert_eq!(firsts as u64, joins / 2, "of two that join at once, one is the first");
+        let mut watch = roster.watch("room").expect("watch");
+        assert_eq!(snapshot(&mut watch).await, (joins as usize, Reason::Begin));
+        drop(held);
+        until(async || roster.count("room").await.expect("count").connections == 0).await;
+        assert_eq!(store.stats().writes, 1_001, "a write each, and the node");
+    }
+
+    async fn what_is_replayed_is_what_is_there_under_every_trouble(emulator: Emulator) {
+        let mut emulator = emulator;
+        let world = World::warm(&emulator).await;
+        let processes = [(); 3].map(|()| world.roster(3 * SECOND));
+        let seconds = std::env::var("HEADWATER_WATCH_SECONDS").ok().and_then(|text| text.parse().ok());
+        let span = Duration::from_secs(seconds.unwrap_or(6));
+        replayed(&processes, span, async |steps| match steps % 100 {
+            40 => {
+                emulator.signal("-STOP");
+                tokio::time::sleep(SECOND / 2).await;
+                emulator.signal("-CONT");
+            }
+            80 => {
+                emulator.kill();
+                emulator.restart();
+            }
+            _ => {}
+        })
+        .await;
+    }
+
     async fn watching_many_topics_takes_one_stream(world: World) {
-        let roster = world.roster(30 * SECOND);
+        let roster = Roster::new(world.rooms().1);
         let topics: Vec<String> = (0..150).map(|topic| format!("room {topic}")).collect();
         let mut watches: Vec<_> =
             topics.iter().map(|topic| roster.watch(topic).expect("watch")).collect();
@@ -237,4 +320,47 @@ on_each_emulator! {
         }
         roster.close().await.expect("close");
     }
+}
+
+/// Set in the environment of a process that a test has started: where the emulator is, and the project.
+const CHILD: &str = "HEADWATER_TEST_CHILD_ROSTER";
+
+#[tokio::test]
+async fn a_killed_process_is_seen_to_expire_and_is_cleaned_up() {
+    if let Ok(place) = std::env::var(CHILD) {
+        let (host, project) = place.split_once(' ').expect("two words");
+        let world = World { db: client(host, project, "(default)").await };
+        let roster = world.roster(2 * SECOND);
+        let _held = [join(&roster, "ada").await, join(&roster, "bob").await];
+        println!("joined");
+        return std::future::pending().await;
+    }
+    let (host, project) = (Make::Hidane.shared(), project());
+    let world = World { db: client(&host, &project, "(default)").await };
+    let roster = world.roster(2 * SECOND);
+    let mut watch = roster.watch("room").expect("watch");
+    assert_eq!(snapshot(&mut watch).await, (0, Reason::Begin));
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "roster::a_killed_process_is_seen_to_expire_and_is_cleaned_up"])
+        .arg("--nocapture")
+        .env(CHILD, format!("{host} {project}"))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    until_there_are(&mut watch, 0, 2).await;
+    // Longer than a life, so that its heartbeats count.
+    tokio::time::sleep(3 * SECOND).await;
+    assert_eq!(roster.count("room").await.expect("count").connections, 2);
+    child.kill().expect("kill -9");
+    child.wait().expect("it is gone");
+    let mut expired = 0;
+    while expired < 2 {
+        match next(&mut watch).await.expect("nothing fails") {
+            Event::Expire(..) => expired += 1,
+            Event::Offline(_) | Event::Online(_) | Event::Join(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(roster.count("room").await.expect("count").connections, 0);
+    until(async || documents(&world).await == 0).await;
 }

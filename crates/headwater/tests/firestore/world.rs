@@ -1,6 +1,6 @@
 //! A database of one's own, documents in it, and sources over it.
 
-use crate::emulator::Make;
+use crate::emulator::{Emulator, Make};
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::value::ValueType;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
     ArrayValue, CommitRequest, Document, GetDocumentRequest, MapValue, Value, Write,
@@ -40,6 +40,13 @@ impl World {
     /// On the emulator at `host`.
     pub(crate) async fn at(host: &str) -> Self {
         Self { db: client(host, &project(), "(default)").await }
+    }
+
+    /// On an emulator of its own, which has answered: a cold one takes its time.
+    pub(crate) async fn warm(emulator: &Emulator) -> Self {
+        let world = Self::at(&emulator.host()).await;
+        world.set("warm/a", vec![]).await;
+        world
     }
 
     /// The settings of a source of the collection `planes`.
