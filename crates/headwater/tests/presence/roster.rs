@@ -78,7 +78,8 @@ mod redis {
 
     fn store(config: RedisConfig) -> RedisRoster<str, String> {
         // Several suites that join ten thousand share a small machine.
-        let config = config.write_timeout(Duration::from_secs(10));
+        let patient = Duration::from_secs(10);
+        let config = config.write_timeout(patient).read_timeout(patient);
         RedisRoster::connect_lazy(config).expect("it makes sense")
     }
 
