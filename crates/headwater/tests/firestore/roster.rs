@@ -30,7 +30,7 @@ impl World {
     }
 
     fn roster(&self, ttl: Duration) -> Roster<Store> {
-        let store = FirestoreStore::builder(self.db.clone()).timeout(SECOND).retries(1).build();
+        let store = FirestoreStore::builder(self.db.clone()).timeout(4 * SECOND).retries(1).build();
         let rooms = Store::new(&store.expect("settings"), "rooms").expect("a path");
         Roster::builder(rooms).ttl(ttl).build().expect("it makes sense")
     }
@@ -42,7 +42,7 @@ async fn processes(make: Make) -> impl Fn() -> Store {
 }
 
 /// The suite but for ten thousand that join: emulators have no indexes, so that each join reads the
-/// whole collection. A thousand do instead, or as many as `HEADWATER_JOINS` says.
+/// whole collection. Four hundred do instead, or as many as `HEADWATER_JOINS` says.
 macro_rules! suites {
     ($($check:ident)*) => {
         mod hidane {
@@ -268,7 +268,7 @@ on_each_emulator! {
 
     async fn many_join_at_once(world: World) {
         let joins = std::env::var("HEADWATER_JOINS").ok().and_then(|text| text.parse().ok());
-        let joins: u64 = joins.unwrap_or(1_000);
+        let joins: u64 = joins.unwrap_or(400);
         let (store, rooms) = world.rooms();
         let roster = Roster::builder(rooms).ttl(60 * SECOND).build().expect("it makes sense");
         let keys: Vec<String> = (0..joins).map(|key| (key / 2).to_string()).collect();
@@ -281,7 +281,8 @@ on_each_emulator! {
         assert_eq!(snapshot(&mut watch).await, (joins as usize, Reason::Begin));
         drop(held);
         until(async || roster.count("room").await.expect("count").connections == 0).await;
-        assert_eq!(store.stats().writes, 1_001, "a write each, and the node");
+        // Heartbeats have their own test.
+        assert!(store.stats().writes <= joins + 1 + joins / 10, "{:?}", store.stats());
     }
 
     async fn what_is_replayed_is_what_is_there_under_every_trouble(emulator: Emulator) {
@@ -289,24 +290,26 @@ on_each_emulator! {
         let world = World::warm(&emulator).await;
         let processes = [(); 3].map(|()| world.roster(3 * SECOND));
         let seconds = std::env::var("HEADWATER_WATCH_SECONDS").ok().and_then(|text| text.parse().ok());
-        let span = Duration::from_secs(seconds.unwrap_or(6));
-        replayed(&processes, span, async |steps| match steps % 100 {
-            40 => {
+        let span = Duration::from_secs(seconds.unwrap_or(8));
+        let trouble = async |steps| match steps % 100 {
+            20 => {
                 emulator.signal("-STOP");
                 tokio::time::sleep(SECOND / 2).await;
                 emulator.signal("-CONT");
             }
-            80 => {
+            50 => {
                 emulator.kill();
                 emulator.restart();
             }
             _ => {}
-        })
-        .await;
+        };
+        let steps = replayed(&processes, span, trouble).await;
+        assert!(steps > 3, "{steps} steps");
     }
 
     async fn watching_many_topics_takes_one_stream(world: World) {
-        let roster = Roster::new(world.rooms().1);
+        let builder = Roster::builder(world.rooms().1).close_within(GUARD);
+        let roster = builder.build().expect("it makes sense");
         let topics: Vec<String> = (0..150).map(|topic| format!("room {topic}")).collect();
         let mut watches: Vec<_> =
             topics.iter().map(|topic| roster.watch(topic).expect("watch")).collect();

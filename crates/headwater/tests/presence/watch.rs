@@ -20,7 +20,7 @@ async fn what_is_replayed_is_what_is_there_under_every_trouble() {
     let span = Duration::from_secs(seconds.unwrap_or(2));
     let mut server = Server::start();
     let processes = [process(&server), process(&server), process(&server)];
-    replayed(&processes, span, async |steps| match steps % 1_000 {
+    let trouble = async |steps| match steps % 1_000 {
         200 => drop(server.tell("FLUSHALL")),
         400 => drop(server.tell("CLIENT KILL TYPE normal")),
         600 => drop(server.tell("XTRIM headwater%roster:room/0 MAXLEN 0")),
@@ -34,6 +34,7 @@ async fn what_is_replayed_is_what_is_there_under_every_trouble() {
             server.restart();
         }
         _ => {}
-    })
-    .await;
+    };
+    let steps = replayed(&processes, span, trouble).await;
+    assert!(steps > 10, "{steps} steps");
 }

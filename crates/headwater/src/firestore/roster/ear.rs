@@ -61,8 +61,8 @@ impl Ear {
         }
     }
 
-    pub(super) fn of_target(&mut self, target: i32) -> Option<(&Arc<str>, &mut Topic)> {
-        self.topics.iter_mut().find(|(_, topic)| topic.target == target)
+    pub(super) fn of_target(&mut self, target: i32) -> Option<&mut Topic> {
+        self.topics.values_mut().find(|topic| topic.target == target)
     }
 
     /// The link is lost: what is known is not to be trusted, and is told anew.
@@ -88,7 +88,7 @@ impl Ear {
         topic: &str,
         from: (u64, u64),
         limit: usize,
-    ) -> Result<Option<(Vec<Raw>, (u64, u64), bool)>> {
+    ) -> Result<Option<Logged>> {
         match self.topics.get(topic) {
             Some(Topic { stage: Stage::Broken(error), .. }) => Err(error.clone()),
             Some(topic) => Ok(topic.read(from, limit)),
@@ -111,6 +111,8 @@ impl Ear {
     }
 }
 
+/// Changes, the position after the last, and whether there are more.
+pub(super) type Logged = (Vec<Raw>, (u64, u64), bool);
 /// Documents, where the next page begins, and a position in the log.
 type Paged = (Vec<Document>, Option<Cursor>, (u64, u64));
 

@@ -137,7 +137,6 @@ impl Session {
     }
 
     /// A stream that is told of all topics; `None` if the roster is gone.
-    #[expect(clippy::type_complexity, reason = "named where it is taken apart, and only there")]
     async fn open(
         &self,
     ) -> Result<
@@ -241,10 +240,14 @@ impl Rooms {
                 let Some(document) = change.document else { return Ok(false) };
                 let mut ear = self.ear.lock();
                 for target in change.removed_target_ids {
-                    ear.of_target(target).map(|(_, topic)| topic.news.gone(id(&document)));
+                    if let Some(topic) = ear.of_target(target) {
+                        topic.news.gone(id(&document));
+                    }
                 }
                 for target in change.target_ids {
-                    ear.of_target(target).map(|(_, topic)| topic.news.set(document.clone()));
+                    if let Some(topic) = ear.of_target(target) {
+                        topic.news.set(document.clone());
+                    }
                 }
                 Ok(false)
             }
@@ -259,7 +262,7 @@ impl Rooms {
             Some(ResponseType::Filter(filter)) => {
                 let mut ear = self.ear.lock();
                 let topic = ear.of_target(filter.target_id);
-                let expected = topic.map(|(_, topic)| topic.expected());
+                let expected = topic.map(|topic| topic.expected());
                 match expected {
                     Some(expected) if usize::try_from(filter.count) != Ok(expected) => {
                         let message = "the server and this process do not agree on who is there";
@@ -276,7 +279,9 @@ impl Rooms {
         let id = name.rsplit('/').next().unwrap_or_default();
         let mut ear = self.ear.lock();
         for target in targets {
-            ear.of_target(*target).map(|(_, topic)| topic.news.gone(id));
+            if let Some(topic) = ear.of_target(*target) {
+                topic.news.gone(id);
+            }
         }
     }
 

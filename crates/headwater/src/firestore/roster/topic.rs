@@ -1,7 +1,7 @@
 //! A watched topic: its connections as the server told of them, and the log of what changed.
 
 use super::connection::{id, is_lingering, node};
-use super::ear::Raw;
+use super::ear::{Logged, Raw};
 use crate::Error;
 use crate::firestore::life::changed;
 use crate::presence::Gone;
@@ -170,11 +170,7 @@ impl Topic {
     }
 
     /// What was logged from a position on; `None` if that is not known any more.
-    pub(super) fn read(
-        &self,
-        from: (u64, u64),
-        limit: usize,
-    ) -> Option<(Vec<Raw>, (u64, u64), bool)> {
+    pub(super) fn read(&self, from: (u64, u64), limit: usize) -> Option<Logged> {
         let (generation, from) = from;
         if generation != self.generation || from < self.trimmed {
             return None;
