@@ -75,8 +75,9 @@
 //! None is on by default, and what is off is not compiled.
 //! - `redis`: `RedisCache`, a tier that processes share, on one server; values as JSON.
 //!   `redis-cluster`, `redis-sentinel` and `redis-tls` add what they say.
-//! - `firestore`: `FirestoreSource`, documents of a Firestore collection as the source of truth.
-//! - `sessions`: `presence::Sessions`, in memory and in Redis; `tower-sessions` keeps those of the crate of that name in any presence.
+//! - `firestore`: `FirestoreSource`, documents of a Firestore collection as the source of truth; and
+//!   presence, locks, sessions and rosters in Firestore.
+//! - `sessions`: `presence::Sessions`, in memory, in Redis and in Firestore; `tower-sessions` keeps those of the crate of that name in any presence.
 //! - `messagepack`, `postcard`, `compression`, `encryption`: other ways to turn values into bytes.
 //! - `snapshot`: the caches in memory save their entries in a file, and load them.
 //! - `testkit`: conformance suites and the parts to build tests of your own.

@@ -35,10 +35,22 @@ impl Caller {
     where
         F: Future<Output = Result<T, Status>>,
     {
+        self.call_again(pace, attempt).await
+    }
+
+    /// As [`call`](Self::call), where `pace` says after which failures another attempt may be made.
+    pub(super) async fn call_again<T, F>(
+        &self,
+        pace: fn(&Status) -> Option<Pace>,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
         self.counters.calls.add(1);
         self.budget.earn();
         let end = self.clock.now() + self.timeout;
-        let work = pin!(self.attempts(attempt, end));
+        let work = pin!(self.attempts(pace, attempt, end));
         let outcome = match select(work, pin!(self.clock.sleep(self.timeout))).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Err(self.no_answer()),
@@ -51,7 +63,12 @@ impl Caller {
         outcome
     }
 
-    async fn attempts<T, F>(&self, mut attempt: impl FnMut() -> F, end: Moment) -> Result<T>
+    async fn attempts<T, F>(
+        &self,
+        pace: fn(&Status) -> Option<Pace>,
+        mut attempt: impl FnMut() -> F,
+        end: Moment,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T, Status>>,
     {
@@ -61,7 +78,7 @@ impl Caller {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
-            let Some(pause) = self.pause(&status, made, end) else {
+            let Some(pause) = pace(&status).and_then(|pace| self.pause(pace, made, end)) else {
                 return Err(from_status(status, self.is_emulator));
             };
             self.clock.sleep(pause).await;
@@ -71,8 +88,8 @@ impl Caller {
     }
 
     /// How long to wait before the next attempt; `None` if there is none.
-    fn pause(&self, status: &Status, made: u32, end: Moment) -> Option<Duration> {
-        let pause = pause(pace(status)?, made);
+    fn pause(&self, pace: Pace, made: u32, end: Moment) -> Option<Duration> {
+        let pause = pause(pace, made);
         if made >= self.retries || self.clock.now() + pause >= end {
             return None;
         }

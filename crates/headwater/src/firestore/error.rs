@@ -66,6 +66,37 @@ pub(super) fn pace(status: &Status) -> Option<Pace> {
     }
 }
 
+/// Whether a call that writes under a condition may be made again after `status`: only where it is
+/// sure that nothing was written.
+pub(super) fn pace_unless_done(status: &Status) -> Option<Pace> {
+    let is_refused = credentials(status).is_some()
+        || matches!(status.code(), Code::Aborted | Code::ResourceExhausted);
+    pace(status).filter(|_| is_refused)
+}
+
+/// Whether a write's condition does not hold: somebody else was faster.
+pub(super) fn is_conflict(status: &Status) -> bool {
+    match status.code() {
+        Code::FailedPrecondition | Code::AlreadyExists => true,
+        // A database that does not exist is another matter.
+        Code::NotFound => status.message().contains("ocument"),
+        // The server lost what it had, and has something older now.
+        Code::InvalidArgument => status.message().contains("base version"),
+        _ => false,
+    }
+}
+
+/// What a refused write is, for those who wrote what somebody gave them.
+pub(super) fn of_write(error: Error) -> Error {
+    let status = error.source().and_then(|source| source.downcast_ref::<Status>());
+    let Some(status) = status.filter(|status| status.code() == Code::InvalidArgument) else {
+        return error;
+    };
+    let message = "the server refuses the document: it is longer than 1 MiB, deeper than 20 levels, \
+                   or has a name that no document may have";
+    Error::new(ErrorKind::Codec, message).with_source(status.clone())
+}
+
 /// Turns the outcome of a call into our error. The message says what to do.
 pub(super) fn from_status(status: Status, is_emulator: bool) -> Error {
     let (kind, message) = meaning(&status, is_emulator);

@@ -3,9 +3,11 @@
 //! A name is `projects/P/databases/D/documents/COLLECTION/ID`. An id is the key as
 //! [`DocumentKey::write`] writes it; or, where keys are escaped, with these bytes as `%` and two
 //! hexadecimal digits: every `/` and `%`, and the first byte of what would be `.`, `..` or `__x__`.
-//! An empty key is a lone `%` then, which no other key makes.
+//! An empty key is a lone `%` then, which no other key makes. Where any key is to have a document, one
+//! whose id would be too long has `%#` and the hexadecimal digits of its SHA-256 as its id.
 
 use crate::{Error, ErrorKind, Result};
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -107,12 +109,12 @@ displayed_keys!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize bool);
 
 /// Where a collection is, and how its documents are named; see the module.
 #[derive(Clone, Debug)]
-pub(super) struct Collection {
-    /// `projects/P/databases/D`.
-    database: String,
+pub(crate) struct Collection {
     /// The name of the collection with a slash: what the names of its documents begin with.
     prefix: String,
     pub(super) is_escaping: bool,
+    /// Whether what is too long is hashed.
+    is_hashing: bool,
 }
 
 impl Collection {
@@ -132,12 +134,24 @@ impl Collection {
         if prefix.len() >= MAX_NAME {
             return Err(wrong_path(path, &format!("it is longer than {MAX_NAME} bytes")));
         }
-        Ok(Self { database: database.to_owned(), prefix, is_escaping: false })
+        Ok(Self { prefix, is_escaping: false, is_hashing: false })
     }
 
-    /// `projects/P/databases/D`.
-    pub(super) fn database(&self) -> &str {
-        &self.database
+    /// The same collection, where every key has a document: what is no id is escaped, what is too
+    /// long hashed, so that no two keys have the same. A hashed key is not read back from its name.
+    pub(super) fn any_key(self) -> Self {
+        Self { is_escaping: true, is_hashing: true, ..self }
+    }
+
+    /// The same collection, where a key is an id as it is, or refused.
+    pub(crate) fn plain(self) -> Self {
+        Self { is_escaping: false, is_hashing: false, ..self }
+    }
+
+    /// The document under which it is (or the root of all), and its name there.
+    pub(super) fn parent(&self) -> (&str, &str) {
+        let path = self.prefix.trim_end_matches('/');
+        path.rsplit_once('/').unwrap_or(("", path))
     }
 
     /// What the names of its documents begin with.
@@ -149,13 +163,13 @@ impl Collection {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the key makes no id. The message does not hold the key.
-    pub(super) fn document<K: ?Sized + DocumentKey>(&self, key: &K) -> Result<String> {
+    pub(crate) fn document<K: ?Sized + DocumentKey>(&self, key: &K) -> Result<String> {
         let mut name = String::with_capacity(self.prefix.len() + 32);
         name.push_str(&self.prefix);
         key.write(&mut name);
         if self.is_escaping {
             let id = name.split_off(self.prefix.len());
-            name.push_str(&escaped(&id));
+            name.push_str(&if self.is_hashing { id_of(&id) } else { escaped(&id) });
         }
         let fault = fault(&name[self.prefix.len()..]).or_else(|| {
             (name.len() > MAX_NAME).then_some("is too long with its collection's path")
@@ -215,6 +229,25 @@ fn escaped(key: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(id)
+}
+
+/// An id for any text, never the same for two. What is hashed is what no escaped text is: there `%`
+/// stands before two digits, or alone.
+pub(crate) fn id_of(text: &str) -> Cow<'_, str> {
+    match escaped(text) {
+        long if long.len() > MAX_ID => Cow::Owned(format!("%#{}", digest(text, 32))),
+        id => id,
+    }
+}
+
+/// The first bytes of a text's SHA-256, in hexadecimal digits.
+pub(crate) fn digest(text: &str, bytes: usize) -> String {
+    let mut digits = String::with_capacity(2 * bytes);
+    for byte in Sha256::digest(text).iter().take(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 fn unescaped(id: &str) -> Option<String> {
@@ -301,6 +334,23 @@ mod tests {
             assert!(names.insert(name), "{key:?}");
         }
         assert!(escaping().document(&"/".repeat(501)).is_err(), "too long once escaped");
+    }
+
+    #[test]
+    fn keys_that_are_too_long_are_hashed_where_any_key_may_be() {
+        let any = users().any_key();
+        let (long, other) = ("k".repeat(10_000), format!("{}l", "k".repeat(9_999)));
+        let ids: HashSet<String> = [long.as_str(), &other, &"/".repeat(501), "%#", "a/b", ""]
+            .into_iter()
+            .map(|key| any.document(key).expect("an id"))
+            .collect();
+        assert_eq!(ids.len(), 6);
+        let name = any.document(long.as_str()).expect("an id");
+        let hash = name.rsplit('/').next().expect("an id");
+        assert!(hash.starts_with("%#") && hash.len() == 66, "{hash}");
+        assert_eq!(any.key::<str>(&name), None, "only its hash is known");
+        assert!(any.document(&*"k".repeat(MAX_ID)).expect("an id").ends_with("kkk"));
+        assert!(any.plain().document(long.as_str()).is_err());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! [`FirestoreSource`], a collection of Google's Firestore as the source of truth. Feature
-//! `firestore`.
+//! [`FirestoreSource`], a collection of Google's Firestore as the source of truth; and
+//! [`FirestoreStore`], a database for [presence](crate::presence), locks, sessions and, with
+//! [`FirestoreRoster`], rosters. Feature `firestore`.
 //!
-//! It reads through a client that stays the caller's: [`connect`] makes one, or the
+//! A source reads through a client that stays the caller's: [`connect`] makes one, or the
 //! [client crate](client) itself does. Tested on Google's emulator (where it is at hand) and on its
 //! twin `hidane`; never yet on the service.
 //!
@@ -90,20 +91,35 @@ mod builder;
 mod call;
 mod connect;
 mod error;
+pub(crate) mod field;
 mod key;
+pub(crate) mod life;
+mod query;
 mod read;
+mod roster;
 mod source;
 mod stats;
+mod store;
+mod time;
 mod value;
 mod watch;
+mod write;
 
 pub use builder::FirestoreBuilder;
 pub use connect::{connect, connect_with};
 pub use error::explain;
 pub use key::{DocumentKey, MAX_ID};
+pub use roster::FirestoreRoster;
 pub use source::FirestoreSource;
 pub use stats::FirestoreStats;
+pub use store::{FirestoreStore, FirestoreStoreBuilder};
 pub use watch::{Operand, Watch, WatchBuilder, WatchState, WatchStats, WatchStatus};
+
+pub(crate) use key::Collection;
+pub(crate) use read::Known;
+pub(crate) use store::Seen;
+pub(crate) use value::{Misfit, from_document, from_value, to_fields, to_value};
+pub(crate) use write::{Condition, Fate, Fields, patch, set};
 
 /// The client crate, whose `FirestoreDb` a source reads through: its version and ours must match.
 pub use ::firestore as client;

@@ -3,53 +3,47 @@
 //! The server answers in any order and once per document. What came before a stream broke is kept,
 //! and the rest is asked for again.
 
+use super::call::Caller;
 use super::key::DocumentKey;
 use super::source::Inner;
 use super::value::from_document;
 use crate::sync::Mutex;
 use crate::{Entry, Error, ErrorKind, Result, Value, Version};
+use ::firestore::FirestoreDb;
 use ::firestore::gcloud_sdk::google::firestore::v1::batch_get_documents_response::Result as Answer;
 use ::firestore::gcloud_sdk::google::firestore::v1::{
-    BatchGetDocumentsRequest, BatchGetDocumentsResponse,
+    BatchGetDocumentsRequest, BatchGetDocumentsResponse, DocumentMask,
 };
 use ::firestore::gcloud_sdk::prost_types::Timestamp;
 use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use tonic::Status;
 
 /// What is known of each document by its name.
-type Known<V> = HashMap<String, Result<Entry<V>>>;
+pub(crate) type Known<T> = HashMap<String, Result<T>>;
 
-impl Inner {
-    /// One outcome per key, in their order.
-    pub(super) async fn read<K, V>(&self, keys: &[&K]) -> Vec<Result<Entry<V>>>
+/// Reads documents by their names, for whoever makes something of the answers.
+pub(super) struct Reader<'r> {
+    pub(super) db: &'r FirestoreDb,
+    pub(super) caller: &'r Caller,
+    /// Who reads, in errors.
+    pub(super) name: &'r Cow<'static, str>,
+    pub(super) mask: Option<&'r DocumentMask>,
+    /// The most documents in a call.
+    pub(super) batch: usize,
+    /// The most calls at once.
+    pub(super) lanes: usize,
+}
+
+impl Reader<'_> {
+    /// Reads chunks of distinct names in a few lanes at once. When one got no answer in time, what
+    /// has not been asked for yet fails with it: the server is silent, and waiting once is enough.
+    pub(super) async fn read<T, F>(&self, names: Vec<String>, take: F) -> Known<T>
     where
-        K: ?Sized + DocumentKey,
-        V: Value + DeserializeOwned,
+        F: Fn(BatchGetDocumentsResponse) -> Option<(String, Result<T>)>,
     {
-        let names: Vec<Result<String>> = keys.iter().map(|key| self.name_of(*key)).collect();
-        let mut seen = HashSet::new();
-        let distinct: Vec<String> =
-            names.iter().flatten().filter(|name| seen.insert(name.as_str())).cloned().collect();
-        let known = self.read_distinct(distinct).await;
-        let answer = |name: Result<String>| match known.get(&name?) {
-            Some(outcome) => outcome.clone(),
-            None => Err(self.error(ErrorKind::Unexpected, "the server left a document out")),
-        };
-        names.into_iter().map(answer).collect()
-    }
-
-    fn name_of<K: ?Sized + DocumentKey>(&self, key: &K) -> Result<String> {
-        self.collection.document(key).map_err(|error| {
-            self.caller.counters.bad_keys.add(1);
-            self.named(error)
-        })
-    }
-
-    /// Reads chunks of names in a few lanes at once. When one got no answer in time, what has not
-    /// been asked for yet fails with it: the server is silent, and waiting once is enough.
-    async fn read_distinct<V: Value + DeserializeOwned>(&self, names: Vec<String>) -> Known<V> {
         let silence: Mutex<Option<Error>> = Mutex::new(None);
         let chunks = Mutex::new(names.chunks(self.batch));
         let known = Mutex::new(Known::with_capacity(names.len()));
@@ -59,7 +53,7 @@ impl Inner {
                 let earlier = silence.lock().clone();
                 let outcome = match earlier {
                     Some(error) => Err(error),
-                    None => self.read_chunk(chunk, &known).await,
+                    None => self.read_chunk(chunk, &known, &take).await,
                 };
                 let Err(error) = outcome else { continue };
                 let mut known = known.lock();
@@ -77,38 +71,89 @@ impl Inner {
     }
 
     /// One call. What it learns is in `known`, also if it fails in the end.
-    async fn read_chunk<V: DeserializeOwned>(
+    async fn read_chunk<T, F>(
         &self,
         names: &[String],
-        known: &Mutex<Known<V>>,
-    ) -> Result<()> {
-        let call = self.caller.call(|| self.attempt(names, known));
-        call.await.map_err(|error| self.named(error))
+        known: &Mutex<Known<T>>,
+        take: &F,
+    ) -> Result<()>
+    where
+        F: Fn(BatchGetDocumentsResponse) -> Option<(String, Result<T>)>,
+    {
+        let call = self.caller.call(|| self.attempt(names, known, take));
+        call.await.map_err(|error| error.with_tier(self.name.clone()))
     }
 
     /// Asks for those of `names` that nothing is known of yet.
-    async fn attempt<V: DeserializeOwned>(
+    async fn attempt<T, F>(
         &self,
         names: &[String],
-        known: &Mutex<Known<V>>,
-    ) -> Result<(), Status> {
+        known: &Mutex<Known<T>>,
+        take: &F,
+    ) -> Result<(), Status>
+    where
+        F: Fn(BatchGetDocumentsResponse) -> Option<(String, Result<T>)>,
+    {
         let documents = unknown(names, &known.lock());
         if documents.is_empty() {
             return Ok(());
         }
         let request = BatchGetDocumentsRequest {
-            database: self.collection.database().to_owned(),
+            database: self.db.get_database_path().clone(),
             documents,
-            mask: self.mask.clone(),
+            mask: self.mask.cloned(),
             ..BatchGetDocumentsRequest::default()
         };
         let mut client = self.db.client().get();
         let mut stream = client.batch_get_documents(request).await?.into_inner();
         while let Some(response) = stream.message().await? {
-            let entry = self.entry(response);
-            known.lock().extend(entry);
+            if let Some(answer) = &response.result {
+                self.caller.counters.reads.add(1);
+                let is_missing = matches!(answer, Answer::Missing(_));
+                self.caller.counters.missing.add(u64::from(is_missing));
+            }
+            let taken = take(response);
+            known.lock().extend(taken);
         }
         Ok(())
+    }
+}
+
+impl Inner {
+    /// One outcome per key, in their order.
+    pub(super) async fn read<K, V>(&self, keys: &[&K]) -> Vec<Result<Entry<V>>>
+    where
+        K: ?Sized + DocumentKey,
+        V: Value + DeserializeOwned,
+    {
+        let names: Vec<Result<String>> = keys.iter().map(|key| self.name_of(*key)).collect();
+        let mut seen = HashSet::new();
+        let distinct: Vec<String> =
+            names.iter().flatten().filter(|name| seen.insert(name.as_str())).cloned().collect();
+        let known = self.reader().read(distinct, |response| self.entry(response)).await;
+        let answer = |name: Result<String>| match known.get(&name?) {
+            Some(outcome) => outcome.clone(),
+            None => Err(self.error(ErrorKind::Unexpected, "the server left a document out")),
+        };
+        names.into_iter().map(answer).collect()
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            db: &self.db,
+            caller: &self.caller,
+            name: &self.name,
+            mask: self.mask.as_ref(),
+            batch: self.batch,
+            lanes: self.lanes,
+        }
+    }
+
+    fn name_of<K: ?Sized + DocumentKey>(&self, key: &K) -> Result<String> {
+        self.collection.document(key).map_err(|error| {
+            self.caller.counters.bad_keys.add(1);
+            self.named(error)
+        })
     }
 
     /// The document's name, and what the server says about it.
@@ -116,12 +161,8 @@ impl Inner {
         &self,
         response: BatchGetDocumentsResponse,
     ) -> Option<(String, Result<Entry<V>>)> {
-        let counters = &self.caller.counters;
-        let answer = response.result?;
-        counters.reads.add(1);
-        match answer {
+        match response.result? {
             Answer::Missing(name) => {
-                counters.missing.add(1);
                 Some((name, Ok(versioned(Entry::absent(), response.read_time))))
             }
             Answer::Found(document) => {
@@ -129,7 +170,7 @@ impl Inner {
                 let entry =
                     from_document(document).map(|value| versioned(Entry::found(value), time));
                 let entry = entry.map_err(|misfit| {
-                    counters.undecodable.add(1);
+                    self.caller.counters.undecodable.add(1);
                     self.error(ErrorKind::Codec, "a document does not fit the type of values")
                         .with_source(misfit)
                 });
@@ -139,7 +180,7 @@ impl Inner {
     }
 }
 
-fn unknown<V>(names: &[String], known: &Known<V>) -> Vec<String> {
+fn unknown<T>(names: &[String], known: &Known<T>) -> Vec<String> {
     names.iter().filter(|name| !known.contains_key(*name)).cloned().collect()
 }
 

@@ -1,11 +1,12 @@
 use crate::observe::Counter;
 
-/// What a [`FirestoreSource`](super::FirestoreSource) has counted so far, beside what the chain
-/// counts of any source. Counters only grow.
+/// What a [`FirestoreSource`](super::FirestoreSource) or a [`FirestoreStore`](super::FirestoreStore)
+/// has counted so far, beside what a chain counts of any source. Counters only grow.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirestoreStats {
-    /// Calls of `BatchGetDocuments`, each with its retries: one for a key, one per 100 keys.
+    /// Calls, each with its retries. A source's are of `BatchGetDocuments`: one for a key, one per
+    /// 100 keys.
     pub calls: u64,
     /// Attempts beyond a call's first.
     pub retries: u64,
@@ -16,8 +17,13 @@ pub struct FirestoreStats {
     pub failures: u64,
     /// Retries that were not made, because there were too many of them.
     pub retries_refused: u64,
-    /// Documents that the server answered, the missing ones too: each is billed as one read.
+    /// Documents that the server answered, the missing ones too: each is billed as one read, as is a
+    /// query that finds none.
     pub reads: u64,
+    /// Documents that were written: each is billed as one write. A source writes none.
+    pub writes: u64,
+    /// Documents that were deleted: each is billed as one delete. A source deletes none.
+    pub deletes: u64,
     /// Of the reads, documents that do not exist.
     pub missing: u64,
     /// Of the reads, documents that do not fit the value's type.
@@ -27,16 +33,18 @@ pub struct FirestoreStats {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) calls: Counter,
-    pub(super) retries: Counter,
-    pub(super) timeouts: Counter,
-    pub(super) failures: Counter,
-    pub(super) retries_refused: Counter,
-    pub(super) reads: Counter,
-    pub(super) missing: Counter,
-    pub(super) undecodable: Counter,
-    pub(super) bad_keys: Counter,
+pub(crate) struct Counters {
+    pub(crate) calls: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) timeouts: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) retries_refused: Counter,
+    pub(crate) reads: Counter,
+    pub(crate) writes: Counter,
+    pub(crate) deletes: Counter,
+    pub(crate) missing: Counter,
+    pub(crate) undecodable: Counter,
+    pub(crate) bad_keys: Counter,
 }
 
 impl Counters {
@@ -48,6 +56,8 @@ impl Counters {
             failures: self.failures.get(),
             retries_refused: self.retries_refused.get(),
             reads: self.reads.get(),
+            writes: self.writes.get(),
+            deletes: self.deletes.get(),
             missing: self.missing.get(),
             undecodable: self.undecodable.get(),
             bad_keys: self.bad_keys.get(),

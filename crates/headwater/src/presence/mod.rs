@@ -2,7 +2,8 @@
 //! same store.
 //!
 //! [`PresenceCache`] is what a service depends on; [`Presence`] adds lives to it. Both are kept by
-//! [`MemoryPresence`] and, with feature `redis`, by `RedisPresence`.
+//! [`MemoryPresence`] and, with the features of these names, by `RedisPresence` and
+//! `FirestorePresence`.
 //!
 //! [`Locks`] are leases on names, with fencing tokens. With feature `sessions` there are `Sessions`.
 //!
@@ -18,6 +19,8 @@ mod roster;
 mod session;
 mod watch;
 
+#[cfg(feature = "firestore")]
+pub use cache::FirestorePresence;
 #[cfg(feature = "redis")]
 pub use cache::RedisPresence;
 pub use cache::{BoxPresence, MemoryPresence, Presence, PresenceCache};

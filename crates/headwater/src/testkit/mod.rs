@@ -58,6 +58,7 @@ pub use time::{RealTime, TestTime};
 macro_rules! fetcher_conformance {
     ($name:ident, $make:expr) => {
         $crate::__conformance!(
+            [],
             fetcher,
             $name,
             $make,
@@ -87,6 +88,7 @@ macro_rules! fetcher_conformance {
 macro_rules! cache_conformance {
     ($name:ident, $make:expr) => {
         $crate::__conformance!(
+            [],
             cache,
             $name,
             $make,
@@ -127,6 +129,7 @@ macro_rules! cache_conformance {
 macro_rules! tier_conformance {
     ($name:ident, $make:expr) => {
         $crate::__conformance!(
+            [],
             tier,
             $name,
             $make,
@@ -158,10 +161,12 @@ macro_rules! tier_conformance {
 /// [`ManualClock`](crate::testkit::ManualClock) that the store goes by, or of
 /// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. It returns a
 /// function each of whose calls gives the store to another process. Keys are `str`, values `String`.
+/// Attributes before the name are those of each test (`#[ignore = "needs a server"]`).
 #[macro_export]
 macro_rules! roster_conformance {
-    ($name:ident, $make:expr) => {
+    ($(#[$attribute:meta])* $name:ident, $make:expr) => {
         $crate::__conformance!(
+            [$($attribute),*],
             roster,
             $name,
             $make,
@@ -193,11 +198,13 @@ macro_rules! roster_conformance {
 /// The second argument makes the store, empty: an async function of a
 /// [`ManualClock`](crate::testkit::ManualClock) that the store goes by, or of
 /// [`RealTime`](crate::testkit::RealTime) if a clock of its own counts its lives. Keys are `str`,
-/// values `String`; entries live for a minute or so if nothing is said.
+/// values `String`; entries live for a minute or so if nothing is said. Attributes before the name are
+/// those of each test (`#[ignore = "needs a server"]`).
 #[macro_export]
 macro_rules! presence_conformance {
-    ($name:ident, $make:expr) => {
+    ($(#[$attribute:meta])* $name:ident, $make:expr) => {
         $crate::__conformance!(
+            [$($attribute),*],
             presence,
             $name,
             $make,
@@ -221,15 +228,22 @@ macro_rules! presence_conformance {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance {
-    ($suite:ident, $name:ident, $make:expr, [$($check:ident),* $(,)?]) => {
+    ($attributes:tt, $suite:ident, $name:ident, $make:expr, [$($check:ident),* $(,)?]) => {
         mod $name {
             use super::*;
-            $(
-                #[tokio::test]
-                async fn $check() {
-                    $crate::testkit::$suite::$check($make).await;
-                }
-            )*
+            $($crate::__conformance_check!($attributes, $suite, $make, $check);)*
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_check {
+    ([$($attribute:meta),*], $suite:ident, $make:expr, $check:ident) => {
+        $(#[$attribute])*
+        #[tokio::test]
+        async fn $check() {
+            $crate::testkit::$suite::$check($make).await;
         }
     };
 }

@@ -12,7 +12,9 @@ use std::time::Duration;
 const TTL: Duration = Duration::from_secs(10);
 
 fn roster<S: RosterStore>(store: S, time: &impl TestTime) -> Roster<S> {
-    Roster::builder(store).ttl(time.scaled(TTL)).watch_buffer(64).build().expect("it makes sense")
+    let builder = Roster::builder(store).ttl(time.scaled(TTL)).watch_buffer(64);
+    // Servers of tests are slow.
+    builder.close_within(Duration::from_secs(60)).build().expect("it makes sense")
 }
 
 fn text(value: &str) -> String {

@@ -14,11 +14,18 @@ mod emulator;
 mod fake;
 mod go;
 mod listener;
+mod lock;
+mod presence;
+#[path = "../presence/replay.rs"]
+mod replay;
+mod roster;
 mod scripted;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]
 #[allow(dead_code, reason = "the tests of Redis use more of it")]
 mod server;
+#[cfg(feature = "sessions")]
+mod session;
 mod trouble;
 mod watch;
 mod watch_scripted;

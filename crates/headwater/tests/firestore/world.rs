@@ -1,9 +1,10 @@
 //! A database of one's own, documents in it, and sources over it.
 
-use crate::emulator::Make;
+use crate::emulator::{Emulator, Make};
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::value::ValueType;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
-    ArrayValue, CommitRequest, Document, MapValue, Value, Write, write::Operation,
+    ArrayValue, CommitRequest, Document, GetDocumentRequest, MapValue, Value, Write,
+    write::Operation,
 };
 use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::anonymous;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
@@ -41,6 +42,13 @@ impl World {
         Self { db: client(host, &project(), "(default)").await }
     }
 
+    /// On an emulator of its own, which has answered: a cold one takes its time.
+    pub(crate) async fn warm(emulator: &Emulator) -> Self {
+        let world = Self::at(&emulator.host()).await;
+        world.set("warm/a", vec![]).await;
+        world
+    }
+
     /// The settings of a source of the collection `planes`.
     pub(crate) fn builder(&self) -> FirestoreBuilder<str, Plane> {
         Planes::builder(self.db.clone(), "planes")
@@ -61,6 +69,15 @@ impl World {
     /// Writes one document.
     pub(crate) async fn set(&self, path: &str, fields: Vec<(&str, Value)>) {
         write(&self.db, [(path.to_owned(), fields)]).await;
+    }
+
+    /// What types the fields of a document have.
+    pub(crate) async fn fields(&self, path: &str) -> HashMap<String, &'static str> {
+        let name = format!("{}/{path}", self.db.get_documents_path());
+        let request = GetDocumentRequest { name, ..GetDocumentRequest::default() };
+        let document = self.db.client().get().get_document(request).await.expect("it is there");
+        let fields = document.into_inner().fields.into_iter();
+        fields.map(|(name, value)| (name, kind(&value))).collect()
     }
 
     /// Deletes one document.
@@ -109,6 +126,23 @@ async fn commit(db: &FirestoreDb, operations: Vec<Operation>) {
 
 fn named(fields: Vec<(&str, Value)>) -> HashMap<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value.value_type.as_ref().expect("a value") {
+        ValueType::NullValue(_) => "null",
+        ValueType::BooleanValue(_) => "boolean",
+        ValueType::IntegerValue(_) => "integer",
+        ValueType::DoubleValue(_) => "double",
+        ValueType::TimestampValue(_) => "timestamp",
+        ValueType::StringValue(_) => "string",
+        ValueType::BytesValue(_) => "bytes",
+        ValueType::ReferenceValue(_) => "reference",
+        ValueType::GeoPointValue(_) => "point",
+        ValueType::ArrayValue(_) => "array",
+        ValueType::MapValue(_) => "map",
+        other => panic!("{other:?} is no value of a document"),
+    }
 }
 
 pub(crate) fn value(value: ValueType) -> Value {

@@ -8,6 +8,7 @@ mod cache;
 mod conformance;
 mod faults;
 mod lock;
+mod replay;
 mod roster;
 #[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
 #[path = "../redis/server.rs"]

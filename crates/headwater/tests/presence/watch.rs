@@ -1,113 +1,17 @@
-//! What watchers are told, replayed: it is possible at every step, and right in the end, whatever
-//! happens to the server. `HEADWATER_WATCH_SECONDS` makes it go on for longer than two seconds.
+//! What watchers are told, replayed, under trouble with Redis. `HEADWATER_WATCH_SECONDS` makes it go on
+//! for longer than two seconds.
 
+use crate::replay::replayed;
 use crate::server::Server;
-use futures_util::StreamExt;
-use futures_util::future::{Either, select};
-use headwater::presence::{Connection, ConnectionId, Event, Roster, Watch};
+use headwater::presence::Roster;
 use headwater::redis::{RedisConfig, RedisRoster};
-use std::collections::HashMap;
-use std::pin::pin;
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use std::time::Duration;
 
-type Store = RedisRoster<str, String>;
-/// Keys by connection, and what each says.
-type State = HashMap<ConnectionId, (String, String)>;
-
-const TTL: Duration = Duration::from_secs(3);
-
-fn process(server: &Server) -> Roster<Store> {
+fn process(server: &Server) -> Roster<RedisRoster<str, String>> {
     let config = RedisConfig::new(&server.url()).expect("a URL");
     let store = RedisRoster::connect_lazy(config).expect("it makes sense").with_shards(2);
-    Roster::builder(store).ttl(TTL).watch_buffer(256).build().expect("it makes sense")
-}
-
-/// Replays an event; panics if it cannot be.
-fn replay(state: &mut State, event: Event<String, String>) {
-    let devices = |state: &State, key: &str| state.values().filter(|(own, _)| own == key).count();
-    match event {
-        Event::Snapshot { members, .. } => {
-            let members = members.into_iter();
-            *state = members.map(|own| (own.connection, (own.key, own.value))).collect();
-        }
-        Event::Online(key) | Event::Offline(key) => assert_eq!(devices(state, &key), 0),
-        Event::Join(own) => {
-            assert!(state.insert(own.connection, (own.key, own.value)).is_none(), "joined twice");
-        }
-        Event::Update(own) => {
-            assert!(state.insert(own.connection, (own.key, own.value)).is_some(), "was not there");
-        }
-        Event::Leave(key, id) | Event::Expire(key, id) => {
-            assert_eq!(state.remove(&id).map(|(key, _)| key), Some(key), "was not there");
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Replays until `end`, and then until it has seen who is there according to the store.
-async fn watcher(
-    roster: Roster<Store>,
-    mut watch: Watch<Store>,
-    mut end: oneshot::Receiver<State>,
-) {
-    let mut state = State::new();
-    let target = loop {
-        match select(watch.next(), &mut end).await {
-            Either::Left((told, _)) => {
-                if let Ok(event) = told.expect("it goes on") {
-                    replay(&mut state, event);
-                }
-            }
-            Either::Right((target, _)) => break target.expect("it is told"),
-        }
-    };
-    while state != target {
-        let told = tokio::time::timeout(TTL * 5, watch.next()).await;
-        let told = told.unwrap_or_else(|_| {
-            panic!("{} of {} are there in {:?}", state.len(), target.len(), roster.stats())
-        });
-        if let Ok(event) = told.expect("it goes on") {
-            replay(&mut state, event);
-        }
-    }
-}
-
-/// Somebody joins, leaves, or says something else; what fails, fails.
-async fn step(roster: &Roster<Store>, held: &mut Vec<Connection<Store>>) {
-    match fastrand::u8(..3) {
-        0 if held.len() < 40 => {
-            let key = fastrand::u8(..10).to_string();
-            held.extend(roster.join("room", &key, "joined".to_owned()).await);
-        }
-        1 if !held.is_empty() => {
-            let _ = held.swap_remove(fastrand::usize(..held.len())).leave().await;
-        }
-        _ if !held.is_empty() => {
-            let own = &held[fastrand::usize(..held.len())];
-            let _ = own.update(fastrand::u32(..).to_string()).await;
-        }
-        _ => {}
-    }
-}
-
-/// Everybody who is there, once nobody is who has been left to expire.
-async fn settled(roster: &Roster<Store>, expected: usize) -> State {
-    loop {
-        let page = roster.list("room", None, 1_000).await;
-        let rest = match &page {
-            Ok(page) => roster.list("room", page.next.as_ref(), 1_000).await,
-            Err(error) => Err(error.clone()),
-        };
-        if let (Ok(page), Ok(rest)) = (page, rest) {
-            let all = page.members.into_iter().chain(rest.members);
-            let all: State = all.map(|own| (own.connection, (own.key, own.value))).collect();
-            if all.len() == expected {
-                return all;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let builder = Roster::builder(store).ttl(Duration::from_secs(3)).watch_buffer(256);
+    builder.build().expect("it makes sense")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,44 +20,21 @@ async fn what_is_replayed_is_what_is_there_under_every_trouble() {
     let span = Duration::from_secs(seconds.unwrap_or(2));
     let mut server = Server::start();
     let processes = [process(&server), process(&server), process(&server)];
-    let (mut ends, mut watchers) = (Vec::new(), Vec::new());
-    for roster in &processes {
-        let (end, ended) = oneshot::channel();
-        let watch = roster.watch("room").expect("watch");
-        watchers.push(tokio::spawn(watcher(roster.clone(), watch, ended)));
-        ends.push(end);
-    }
-    let mut held = [Vec::new(), Vec::new(), Vec::new()];
-    let (began, mut steps) = (Instant::now(), 0_u32);
-    while began.elapsed() < span {
-        for (roster, held) in processes.iter().zip(&mut held) {
-            step(roster, held).await;
+    let trouble = async |steps| match steps % 1_000 {
+        200 => drop(server.tell("FLUSHALL")),
+        400 => drop(server.tell("CLIENT KILL TYPE normal")),
+        600 => drop(server.tell("XTRIM headwater%roster:room/0 MAXLEN 0")),
+        800 => {
+            server.freeze();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            server.thaw();
         }
-        steps += 1;
-        match steps % 1_000 {
-            200 => drop(server.tell("FLUSHALL")),
-            400 => drop(server.tell("CLIENT KILL TYPE normal")),
-            600 => drop(server.tell("XTRIM headwater%roster:room/0 MAXLEN 0")),
-            800 => {
-                server.freeze();
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                server.thaw();
-            }
-            999 => {
-                server.kill();
-                server.restart();
-            }
-            _ => {}
+        999 => {
+            server.kill();
+            server.restart();
         }
-    }
-    let expected = held.iter().map(Vec::len).sum();
-    let target = pin!(settled(&processes[0], expected));
-    let target = tokio::time::timeout(TTL * 10, target).await.expect("the store settles");
-    for end in ends {
-        end.send(target.clone()).expect("the watcher goes on");
-    }
-    for watcher in watchers {
-        watcher.await.expect("what is told can be replayed");
-    }
+        _ => {}
+    };
+    let steps = replayed(&processes, span, trouble).await;
     assert!(steps > 10, "{steps} steps");
 }

@@ -1,11 +1,14 @@
-//! From Firestore's values to serde's, with the way to the field that does not fit.
+//! From Firestore's values to serde's and [back](encode), with the way to the field that does not fit.
 //!
 //! The client crate has a mapping of its own, which reads a negative integer into a `u64` as a huge
-//! one, knows no enum variants with fields, and does not name the field that is wrong.
+//! one (and writes a huge one as a negative), knows no enum variants with fields, leaves out what is
+//! `None`, and does not name the field that is wrong.
 
+mod encode;
 mod name;
 mod variant;
 
+pub(crate) use self::encode::{of, to_fields, to_value};
 use self::name::Name;
 use self::variant::Variant;
 use ::firestore::gcloud_sdk::google::firestore::v1::value::ValueType;
@@ -23,7 +26,7 @@ use std::fmt;
 
 /// Why a document does not fit a type: where, and what is wrong there.
 #[derive(Debug)]
-pub(super) struct Misfit {
+pub(crate) struct Misfit {
     document: String,
     /// The steps to the field, the last first.
     path: Vec<String>,
@@ -39,12 +42,15 @@ impl Misfit {
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "document `{}`", self.document)?;
-        if !self.path.is_empty() {
-            let path: Vec<&str> = self.path.iter().rev().map(String::as_str).collect();
-            write!(f, ", field `{}`", path.join("."))?;
+        let path: Vec<&str> = self.path.iter().rev().map(String::as_str).collect();
+        let path = path.join(".");
+        match (self.document.as_str(), path.as_str()) {
+            ("", "") => {}
+            ("", path) => write!(f, "field `{path}`: ")?,
+            (document, "") => write!(f, "document `{document}`: ")?,
+            (document, path) => write!(f, "document `{document}`, field `{path}`: ")?,
         }
-        write!(f, ": {}", self.problem)
+        f.write_str(&self.problem)
     }
 }
 
@@ -56,12 +62,24 @@ impl serde::de::Error for Misfit {
     }
 }
 
+impl serde::ser::Error for Misfit {
+    fn custom<T: fmt::Display>(problem: T) -> Self {
+        serde::de::Error::custom(problem)
+    }
+}
+
+/// Reads one field of the document called `document` as a `V`.
+pub(crate) fn from_value<V: DeserializeOwned>(document: &str, value: Value) -> Result<V, Misfit> {
+    V::deserialize(Field(value))
+        .map_err(|misfit| Misfit { document: document.to_owned(), ..misfit })
+}
+
 /// Reads a document as a `V`.
 ///
 /// A struct that has fields of these names, or aliases, is told what stands beside the fields:
 /// `_firestore_id`, `_firestore_full_id`, `_firestore_created` and `_firestore_updated`, as by the
 /// client crate.
-pub(super) fn from_document<V: DeserializeOwned>(document: Document) -> Result<V, Misfit> {
+pub(crate) fn from_document<V: DeserializeOwned>(document: Document) -> Result<V, Misfit> {
     let name = document.name.clone();
     V::deserialize(Root(document)).map_err(|misfit| Misfit { document: name, ..misfit })
 }
@@ -184,6 +202,13 @@ impl Field {
         }
     }
 
+    fn text(&self) -> Option<&str> {
+        match &self.0.value_type {
+            Some(ValueType::StringValue(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The steps of a list, each with its place.
     fn list<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V::Value, Misfit> {
         visitor.visit_seq(List { rest: values.into_iter(), at: 0 })
@@ -299,8 +324,23 @@ impl<'de> Deserializer<'de> for Field {
     }
 
     whole_numbers! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+    }
+
+    /// What is longer than 64 bits is text.
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.text().and_then(|text| text.parse().ok()) {
+            Some(number) => visitor.visit_i128(number),
+            None => self.with_whole_number().deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.text().and_then(|text| text.parse().ok()) {
+            Some(number) => visitor.visit_u128(number),
+            None => self.with_whole_number().deserialize_any(visitor),
+        }
     }
 
     forward_to_deserialize_any! {

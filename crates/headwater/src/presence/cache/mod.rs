@@ -1,11 +1,15 @@
 //! Entries that live for a while: the traits, and one store of them per file.
 
 mod erased;
+#[cfg(feature = "firestore")]
+mod firestore;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
 pub use erased::BoxPresence;
+#[cfg(feature = "firestore")]
+pub use firestore::FirestorePresence;
 pub use memory::MemoryPresence;
 #[cfg(feature = "redis")]
 pub use redis::RedisPresence;

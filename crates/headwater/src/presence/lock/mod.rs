@@ -1,5 +1,7 @@
 //! [`Locks`]: leases on names, of which one owner at a time has each.
 
+#[cfg(feature = "firestore")]
+mod firestore;
 mod held;
 mod memory;
 #[cfg(feature = "redis")]
@@ -7,6 +9,8 @@ mod redis;
 
 pub use held::Lock;
 
+#[cfg(feature = "firestore")]
+use crate::firestore::FirestoreStore;
 #[cfg(feature = "redis")]
 use crate::redis::RedisStore;
 use crate::token;
@@ -62,7 +66,7 @@ trait LockStore: Send + Sync {
     fn releases(&self) -> Option<watch::Receiver<()>>;
 }
 
-/// Locks by name, in memory or in Redis. Clones share them.
+/// Locks by name, in memory, in Redis or in Firestore. Clones share them.
 ///
 /// A lock is a lease: it ends by itself after its [time to live](Self::ttl), so that a crashed owner
 /// holds up nobody for longer, and is [renewed](Self::renewed_for) only if told so.
@@ -73,7 +77,7 @@ trait LockStore: Send + Sync {
 ///   [`is_held`](Lock::is_held) or race [`lost`](Lock::lost), and for correctness hand
 ///   [`fence`](Lock::fence) to whatever is written to, and have that refuse smaller tokens than it
 ///   has seen. Without that a lock saves work, and no more.
-/// - Fencing tokens of one name only grow, also after Redis was flushed, restarted empty or failed
+/// - Fencing tokens of one name only grow, also after the store was emptied, restarted empty or failed
 ///   over: each is more than the last one and than the server's clock in microseconds. They can fall
 ///   back only if data is lost *and* the clock of the server then in charge is behind.
 /// - A release, an extension or a renewal never touches a lock that somebody else has by now.
@@ -81,6 +85,9 @@ trait LockStore: Send + Sync {
 ///   asynchronously), a restart without persistence, or eviction (use the policy `noeviction` or a
 ///   server of its own). Redlock is not offered: it too needs bounded pauses and clocks, and it has no
 ///   fencing.
+/// - Firestore does not: each step there is serialised with all others and kept by a majority of
+///   replicas before it is answered, and time is that of its commits. What is left is the owner that
+///   is paused beyond its time, and for that the fencing token.
 /// - Nobody is promised their turn: who waits asks again every 50 to 250 ms, in memory at once.
 ///
 /// # In Redis
@@ -89,6 +96,14 @@ trait LockStore: Send + Sync {
 /// `RedisConfig::go_compatible` the lock's key is the name as it is, so
 /// that it excludes owners that use Go's `redislock` or `redsync` (with one pool) on that key; those
 /// take no fencing tokens.
+///
+/// # In Firestore
+/// The lock `invoice` is the document of that id (escaped or hashed, where it is none) in the
+/// collection that it is given, with its `owner` and its last `fence`. To take one is a read and a
+/// write, to extend or release it too, each billed; who waits is billed a read per attempt. A TTL
+/// policy on `expires_at` may collect locks that nobody took for a day after they ended: the next
+/// token then grows from the clock. Firestore takes about one change per second of one document for
+/// long, so it is for locks that are held for a while.
 ///
 /// ```
 /// use headwater::presence::Locks;
@@ -132,6 +147,15 @@ impl Locks {
     #[must_use]
     pub fn redis(store: &RedisStore) -> Self {
         Self::on(redis::RedisLocks::new(store), Clock::system())
+    }
+
+    /// Locks among all that use the same collection of the same Firestore database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if `path` is no collection's; the message names it.
+    #[cfg(feature = "firestore")]
+    pub fn firestore(store: &FirestoreStore, path: impl AsRef<str>) -> Result<Self> {
+        Ok(Self::on(firestore::FirestoreLocks::new(store, path.as_ref())?, Clock::system()))
     }
 
     fn on(store: impl LockStore + 'static, clock: Clock) -> Self {

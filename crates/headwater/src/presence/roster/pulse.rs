@@ -1,7 +1,7 @@
 //! The task that sends the heartbeats of a roster's connections and has reaped what expired.
 //!
 //! Heartbeats go every third of the TTL, a tenth earlier at random so that processes do not beat
-//! together, in batches. What the store does not know joins again. Topics are reaped when their next
+//! together, all at once. What the store does not know joins again. Topics are reaped when their next
 //! end comes, as the store says, and every third of the TTL at least while somebody here is in them
 //! or watches them: so any process does it for those that died, and whoever removes logs it, once.
 
@@ -19,8 +19,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Heartbeats in one request.
-const BATCH: usize = 500;
 /// Connections that join again at once.
 const REJOINS: usize = 64;
 
@@ -55,7 +53,7 @@ impl Pulse {
         }
         let touch_at = roster.clock.now() + soon(roster.settings.ttl);
         let woken = Arc::clone(&roster.pulse.woken);
-        runtime::spawn(beat(Beating(Arc::downgrade(roster)), woken, touch_at)).map(drop)
+        runtime::spawn(pulse(Beating(Arc::downgrade(roster)), woken, touch_at)).map(drop)
     }
 
     fn due(&self, now: Moment) -> Vec<Arc<str>> {
@@ -84,18 +82,33 @@ impl<S: RosterStore> Drop for Beating<S> {
     }
 }
 
-async fn beat<S: RosterStore>(hold: Beating<S>, woken: Arc<Notify>, mut touch_at: Moment) {
-    loop {
-        let Some(roster) = hold.0.upgrade().filter(|roster| !roster.is_closed()) else { return };
-        let ttl = roster.settings.ttl;
+impl<S: RosterStore> Beating<S> {
+    fn roster(&self) -> Option<Arc<Inner<S>>> {
+        self.0.upgrade().filter(|roster| !roster.is_closed())
+    }
+}
+
+/// Heartbeats do not wait for what is reaped: that may take longer than a life.
+async fn pulse<S: RosterStore>(hold: Beating<S>, woken: Arc<Notify>, touch_at: Moment) {
+    select(pin!(touches(&hold, touch_at)), pin!(reaps(&hold, &woken))).await;
+}
+
+async fn touches<S: RosterStore>(hold: &Beating<S>, mut touch_at: Moment) {
+    while let Some(clock) = hold.roster().map(|roster| roster.clock.clone()) {
+        clock.sleep(touch_at - clock.now()).await;
+        let Some(roster) = hold.roster() else { return };
+        let (now, ttl) = (clock.now(), roster.settings.ttl);
+        let all_well = roster.touch_all().await;
+        touch_at = now + if all_well { soon(ttl) } else { ttl / 12 };
+    }
+}
+
+/// Ends when the roster does, which wakes it.
+async fn reaps<S: RosterStore>(hold: &Beating<S>, woken: &Notify) {
+    while let Some(roster) = hold.roster() {
         let now = roster.clock.now();
-        if touch_at <= now {
-            let all_well = roster.touch_all().await;
-            touch_at = now + if all_well { soon(ttl) } else { ttl / 12 };
-        }
         join_all(roster.pulse.due(now).iter().map(|topic| roster.reap(topic))).await;
-        let next = roster.pulse.next().min(touch_at);
-        let clock = roster.clock.clone();
+        let (clock, next) = (roster.clock.clone(), roster.pulse.next());
         drop(roster);
         let sleep = pin!(clock.sleep(next - clock.now()));
         let woken = pin!(woken.notified());
@@ -111,19 +124,20 @@ impl<S: RosterStore> Inner<S> {
     /// Whether every heartbeat was heard.
     async fn touch_all(&self) -> bool {
         let held: Vec<Arc<Held<S>>> = self.seats.lock().values().cloned().collect();
+        if held.is_empty() {
+            return true;
+        }
+        let seats: Vec<&Seat<_>> = held.iter().map(|held| &held.seat).collect();
+        let outcomes = self.store.touch(&seats, self.settings.ttl).await;
         let mut missing = Vec::new();
         let mut all_well = true;
-        for batch in held.chunks(BATCH) {
-            let seats: Vec<&Seat<_>> = batch.iter().map(|held| &held.seat).collect();
-            let outcomes = self.store.touch(&seats, self.settings.ttl).await;
-            for (held, outcome) in batch.iter().zip(outcomes) {
-                match outcome {
-                    Ok(true) => drop(self.counts.heartbeats.fetch_add(1, Ordering::Relaxed)),
-                    Ok(false) => missing.push(Arc::clone(held)),
-                    Err(_) => {
-                        all_well = false;
-                        self.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    }
+        for (held, outcome) in held.iter().zip(outcomes) {
+            match outcome {
+                Ok(true) => drop(self.counts.heartbeats.fetch_add(1, Ordering::Relaxed)),
+                Ok(false) => missing.push(Arc::clone(held)),
+                Err(_) => {
+                    all_well = false;
+                    self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }

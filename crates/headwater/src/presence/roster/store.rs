@@ -149,7 +149,8 @@ pub enum Read<K, V, P> {
 /// Where rosters live: implement it for a store of your own.
 ///
 /// # Semantics
-/// - A connection lives for a TTL from its join or last touch, by one clock that all processes share
+/// - A connection lives for a TTL from its join or last touch (a store may count an update as one), by
+///   one clock that all processes share
 ///   (the store's), and is not seen by any reader after it, whether or not it was reaped.
 /// - Each join, update, leave and reaping is one step, and appends to the log of the key's shard in
 ///   that step. What expired is logged once, by whoever removes it.
@@ -201,7 +202,9 @@ pub trait RosterStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool>> + Send;
 
     /// Has connections live for `ttl` from now on; one outcome each, in order, false for what is not
-    /// there, expired or lingering.
+    /// there, expired or lingering. They are all that this process holds, and at least one: a store
+    /// that takes no so many at once sends them in parts, and one that knows whose they are may send one
+    /// heartbeat for all.
     fn touch(
         &self,
         seats: &[&Seat<Owned<Self>>],

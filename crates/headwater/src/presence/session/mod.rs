@@ -1,5 +1,7 @@
 //! [`Sessions`]: what a service keeps about a client for as long as the client keeps coming.
 
+#[cfg(feature = "firestore")]
+mod firestore;
 mod id;
 mod memory;
 #[cfg(feature = "redis")]
@@ -11,6 +13,8 @@ pub use id::SessionId;
 #[cfg(feature = "tower-sessions")]
 pub use tower::TowerSessions;
 
+#[cfg(feature = "firestore")]
+use crate::firestore::FirestoreStore;
 #[cfg(feature = "redis")]
 use crate::redis::RedisStore;
 use crate::{Clock, Error, ErrorKind, Result};
@@ -117,7 +121,7 @@ impl<V> Session<V> {
     }
 }
 
-/// Sessions by random ids, in memory or in Redis. Clones share them. Feature `sessions`.
+/// Sessions by random ids, in memory, in Redis or in Firestore. Clones share them. Feature `sessions`.
 ///
 /// - A session lasts for its time to live from its last use on: each fetch, save and rotation begins
 ///   it anew.
@@ -134,6 +138,11 @@ impl<V> Session<V> {
 /// In Redis the session of handle `h` and namespace `shop` is the hash `shop%session:h`, the mark of
 /// user `u` the string `shop%session-user:u`. A session of a user takes two round trips to fetch.
 /// Time is the server's.
+///
+/// In Firestore they are the documents `session:h` and `user:u` of the collection that it is given. A
+/// fetch, a save and a rotation are a billed read and a write each, a fetch of a user's session one
+/// read more; and one session cannot be used more often than about once per second for long. A TTL
+/// policy on `expires_at` may collect what is over. Time is the server's.
 ///
 /// ```
 /// use headwater::presence::{Saved, SessionId, Sessions};
@@ -175,6 +184,15 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
     #[must_use]
     pub fn redis(store: &RedisStore) -> Self {
         Self::on(redis::RedisSessions::new(store))
+    }
+
+    /// Sessions of all that use the same collection of the same Firestore database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if `path` is no collection's; the message names it.
+    #[cfg(feature = "firestore")]
+    pub fn firestore(store: &FirestoreStore, path: impl AsRef<str>) -> Result<Self> {
+        Ok(Self::on(firestore::FirestoreSessions::new(store, path.as_ref())?))
     }
 
     fn on(store: impl SessionStore + 'static) -> Self {

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// Members that are reaped at once; the server does nothing else meanwhile.
 const REAPED: &[u8] = b"100";
 
+/// Heartbeats in one request.
+const TOUCHED: usize = 500;
+
 /// A script's keys, and its arguments.
 type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>);
 /// A member, if it can be read.
@@ -93,6 +96,35 @@ where
             Some(Err(error)) => Err(error),
             _ => Err(self.strange()),
         }
+    }
+
+    async fn touch_part(&self, seats: &[&Seat<Owned<Self>>], ttl: Duration) -> Vec<Result<bool>> {
+        let mut outcomes: Vec<Result<bool>> = seats.iter().map(|_| Ok(false)).collect();
+        let mut shards: HashMap<_, Vec<(usize, Vec<u8>)>> = HashMap::new();
+        for (at, seat) in seats.iter().enumerate() {
+            if let Ok((shard, key)) = self.place(seat.key.borrow()) {
+                let member = names::member(&key, seat.connection);
+                shards.entry((&*seat.topic, shard)).or_default().push((at, member));
+            }
+        }
+        let (mut calls, mut places) = (Vec::new(), Vec::new());
+        for ((topic, shard), members) in shards {
+            let Ok(keys) = self.keys(topic, shard) else { continue };
+            let (own, members): (Vec<usize>, Vec<Vec<u8>>) = members.into_iter().unzip();
+            calls.push((keys, std::iter::once(millis(ttl)).chain(members).collect()));
+            places.push(own);
+        }
+        let replies = self.run(&TOUCH, calls, self.settings.write_timeout).await;
+        for (places, reply) in places.into_iter().zip(replies) {
+            for (number, at) in places.into_iter().enumerate() {
+                outcomes[at] = match &reply {
+                    Ok(Reply::BulkString(found)) => Ok(found.get(number) == Some(&b'1')),
+                    Ok(_) => Err(self.strange()),
+                    Err(error) => Err(error.clone()),
+                };
+            }
+        }
+        outcomes
     }
 
     fn strange(&self) -> Error {
@@ -225,30 +257,9 @@ where
     }
 
     async fn touch(&self, seats: &[&Seat<Owned<Self>>], ttl: Duration) -> Vec<Result<bool>> {
-        let mut outcomes: Vec<Result<bool>> = seats.iter().map(|_| Ok(false)).collect();
-        let mut shards: HashMap<_, Vec<(usize, Vec<u8>)>> = HashMap::new();
-        for (at, seat) in seats.iter().enumerate() {
-            if let Ok((shard, key)) = self.place(seat.key.borrow()) {
-                let member = names::member(&key, seat.connection);
-                shards.entry((&*seat.topic, shard)).or_default().push((at, member));
-            }
-        }
-        let (mut calls, mut places) = (Vec::new(), Vec::new());
-        for ((topic, shard), members) in shards {
-            let Ok(keys) = self.keys(topic, shard) else { continue };
-            let (own, members): (Vec<usize>, Vec<Vec<u8>>) = members.into_iter().unzip();
-            calls.push((keys, std::iter::once(millis(ttl)).chain(members).collect()));
-            places.push(own);
-        }
-        let replies = self.run(&TOUCH, calls, self.settings.write_timeout).await;
-        for (places, reply) in places.into_iter().zip(replies) {
-            for (number, at) in places.into_iter().enumerate() {
-                outcomes[at] = match &reply {
-                    Ok(Reply::BulkString(found)) => Ok(found.get(number) == Some(&b'1')),
-                    Ok(_) => Err(self.strange()),
-                    Err(error) => Err(error.clone()),
-                };
-            }
+        let mut outcomes = Vec::with_capacity(seats.len());
+        for part in seats.chunks(TOUCHED) {
+            outcomes.extend(self.touch_part(part, ttl).await);
         }
         outcomes
     }
