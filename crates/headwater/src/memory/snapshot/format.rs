@@ -17,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Saved;
 use super::file::unwritable;
@@ -32,19 +32,11 @@ const VERSION: u32 = 1;
 /// A block with so many bytes is written.
 const BLOCK: usize = 64 * 1024;
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    kind: String,
-    /// Since the beginning of 1970.
-    time: Duration,
-}
+/// The names of the types, and the time since the beginning of 1970.
+type Header = (String, Duration);
 
-/// An entry as serde has it: [`Saved`] by reference, and as it comes back.
-#[derive(Serialize)]
-struct Lent<'a, K, V>(&'a K, &'a Option<V>, Option<Duration>, Option<u64>);
-
-#[derive(Deserialize)]
-struct Owned<K, V>(K, Option<V>, Option<Duration>, Option<u64>);
+/// A [`Saved`] as it comes back: key, value, life, version. Written are references to the same.
+type Owned<K, V> = (K, Option<V>, Option<Duration>, Option<u64>);
 
 /// Writes entries, block by block.
 pub(super) struct Writer<W> {
@@ -59,13 +51,13 @@ impl<W: Write> Writer<W> {
         to.write_all(&VERSION.to_le_bytes()).map_err(unwritable)?;
         let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut writer = Self { to, block: Vec::new(), count: 0 };
-        writer.push(&Header { kind: kind.to_owned(), time })?;
+        writer.push(&(kind, time))?;
         writer.end_block()?;
         Ok(writer)
     }
 
     pub(super) fn add<K: Serialize, V: Serialize>(&mut self, saved: &Saved<K, V>) -> Result<()> {
-        self.push(&Lent(&saved.key, &saved.value, saved.life, saved.version))?;
+        self.push(&(&saved.key, &saved.value, saved.life, saved.version))?;
         self.count += 1;
         if self.block.len() >= BLOCK { self.end_block() } else { Ok(()) }
     }
@@ -101,7 +93,7 @@ impl<W: Write> Writer<W> {
 /// Reads entries, block by block.
 pub(super) struct Reader<R> {
     from: R,
-    header: Header,
+    time: Duration,
 }
 
 impl<R: Read> Reader<R> {
@@ -127,17 +119,17 @@ impl<R: Read> Reader<R> {
         }
         let block = read_block(&mut from)?.ok_or_else(corrupt)?;
         let mut values = Values::<Header>::of(&block);
-        let header = values.next().ok_or_else(corrupt)??;
-        if header.kind != kind {
-            let reason = format!("is a snapshot of {}, and this cache has {kind}", header.kind);
+        let (written, time) = values.next().ok_or_else(corrupt)??;
+        if written != kind {
+            let reason = format!("is a snapshot of {written}, and this cache has {kind}");
             return Err(refused(reason));
         }
-        Ok(Self { from, header })
+        Ok(Self { from, time })
     }
 
     /// When the file was begun, by the wall clock.
     pub(super) fn time(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH.checked_add(self.header.time).unwrap_or(SystemTime::UNIX_EPOCH)
+        SystemTime::UNIX_EPOCH.checked_add(self.time).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Calls `take` with each entry, until the end of the file, which has to be where it should.
@@ -148,8 +140,8 @@ impl<R: Read> Reader<R> {
     {
         let mut count: u64 = 0;
         while let Some(block) = read_block(&mut self.from)? {
-            for value in Values::of(&block) {
-                let Owned(key, value, life, version) = value?;
+            for value in Values::<Owned<K, V>>::of(&block) {
+                let (key, value, life, version) = value?;
                 take(Saved { key, value, life, version });
                 count += 1;
             }
