@@ -1,15 +1,19 @@
 //! What all benches share: interleaved rounds, tables, targets, the line about the machine.
 
 pub(crate) mod machine;
+mod record;
 mod rounds;
 mod table;
 mod targets;
+mod tasks;
 mod watchdog;
 mod zipf;
 
+pub(crate) use record::Record;
 pub(crate) use rounds::{Contestant, interleave};
 pub(crate) use table::{Cell, Row, Table};
 pub(crate) use targets::Targets;
+pub(crate) use tasks::{at_once, runtime};
 pub(crate) use watchdog::Watchdog;
 pub(crate) use zipf::Zipf;
 

@@ -94,9 +94,10 @@ pub(crate) fn run(args: &LoadArgs) -> Exit {
     let speak = progress.speaker();
     let is_quiet = args.talk.quiet;
     let announce = move |line: &str| {
-        if !is_quiet {
-            speak(line)
+        if is_quiet {
+            return;
         }
+        speak(line);
     };
     let outcome = transfer(job, &progressed, announce);
     drop(progress);

@@ -1,52 +1,19 @@
 //! Who reads, and how: each over a connection of its own to the same server.
 
-use crate::harness::Contestant;
+use crate::harness::{Contestant, Record, at_once, runtime};
 use futures_util::StreamExt;
-use futures_util::future::join_all;
 use headwater::firestore::FirestoreSource;
 use headwater::firestore::client::gcloud_sdk::google_cloud_auth::credentials::anonymous;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
 use headwater::{BoxCache, Fetcher, Headwater};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 const KEYS: usize = 2_000;
 const BATCH: usize = 100;
 const COLLECTION: &str = "planes";
-
-/// What is in a document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Record {
-    tail: String,
-    year: u16,
-    maker: String,
-    model: String,
-    engines: u8,
-    seats: u16,
-    speed: Option<u32>,
-}
-
-impl Record {
-    fn new(number: usize) -> Self {
-        Self {
-            tail: key(number),
-            year: 1_960 + (number % 60) as u16,
-            maker: "BOMBARDIER INC".to_owned(),
-            model: format!("CL-600-{number}"),
-            engines: 2,
-            seats: (number % 400) as u16,
-            speed: None,
-        }
-    }
-}
-
-fn key(number: usize) -> String {
-    format!("N{number:05}")
-}
 
 type Source = FirestoreSource<str, Record>;
 
@@ -63,12 +30,7 @@ pub(super) struct World {
 impl World {
     /// Fills the server; everybody is to run on so many threads.
     pub(super) fn new(host: &str, threads: usize, seed: u64) -> Self {
-        let mut builder = match threads {
-            1 => Builder::new_current_thread(),
-            _ => Builder::new_multi_thread(),
-        };
-        let runtime =
-            builder.worker_threads(threads).enable_all().build().expect("the system gives one");
+        let runtime = runtime(threads);
         let mut random = fastrand::Rng::with_seed(seed);
         let mut numbers = Vec::new();
         // No key twice in a batch: the client would answer it once.
@@ -104,24 +66,6 @@ impl World {
         }
     }
 
-    /// Runs tasks at once, which make so many operations among them; nanoseconds per operation.
-    fn lap<F, R>(self: &Arc<Self>, tasks: usize, operations: usize, task: F) -> f64
-    where
-        F: Fn(Arc<Self>, usize, usize) -> R,
-        R: Future<Output = ()> + Send + 'static,
-    {
-        let each = operations / tasks;
-        let began = Instant::now();
-        self.runtime.block_on(async {
-            let running =
-                (0..tasks).map(|at| tokio::spawn(task(Arc::clone(self), at * each, each)));
-            for ended in join_all(running).await {
-                ended.expect("reads do not panic");
-            }
-        });
-        began.elapsed().as_nanos() as f64 / (each * tasks) as f64
-    }
-
     /// The key that is read at this place of the order.
     fn number(&self, at: usize) -> usize {
         self.numbers[at % self.numbers.len()]
@@ -149,7 +93,7 @@ impl One {
     }
 
     async fn read(self, world: &World, number: usize) -> Record {
-        let key = key(number);
+        let key = Record::key(number);
         match self {
             Self::Headwater => world.chain.fetch(&key).await.expect("it is there"),
             Self::Source => world.source.fetch(&key).await.expect("it is there"),
@@ -169,7 +113,7 @@ impl One {
     ) -> Contestant {
         let world = Arc::clone(world);
         Contestant::new(self.name(), move |_| {
-            world.lap(tasks, fetches, move |world, from, count| async move {
+            at_once(&world.runtime, &world, tasks, fetches, move |world, from, count| async move {
                 for at in from..from + count {
                     black_box(self.read(&world, world.number(at)).await);
                 }
@@ -199,7 +143,7 @@ impl Many {
     }
 
     async fn read(self, world: &World, numbers: &[usize]) -> Vec<Record> {
-        let keys: Vec<String> = numbers.iter().map(|number| key(*number)).collect();
+        let keys: Vec<String> = numbers.iter().map(|number| Record::key(*number)).collect();
         let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
         let found = match self {
             Self::Headwater => world.chain.fetch_many(&texts).await,
@@ -218,7 +162,7 @@ impl Many {
     ) -> Contestant {
         let world = Arc::clone(world);
         Contestant::new(self.name(), move |_| {
-            world.lap(tasks, batches, move |world, from, count| async move {
+            at_once(&world.runtime, &world, tasks, batches, move |world, from, count| async move {
                 for at in from..from + count {
                     let numbers = (at * BATCH..(at + 1) * BATCH).map(|at| world.number(at));
                     let numbers: Vec<usize> = numbers.collect();
@@ -254,7 +198,7 @@ async fn fill(db: &FirestoreDb) {
     for start in (0..KEYS).step_by(BATCH) {
         let mut batch = writer.new_batch();
         for number in start..start + BATCH {
-            let write = db.fluent().update().in_col(COLLECTION).document_id(key(number));
+            let write = db.fluent().update().in_col(COLLECTION).document_id(Record::key(number));
             write.object(&Record::new(number)).add_to_batch(&mut batch).expect("a write");
         }
         batch.write().await.expect("the server stores");

@@ -1,56 +1,24 @@
 //! Who reads, and how: each over one connection of its own to the same server.
 
-use crate::harness::Contestant;
+use crate::harness::{Contestant, Record, at_once, runtime};
 use cached::{AsyncRedisCache, ConcurrentCachedAsync};
 use fred::interfaces::{ClientLike, KeysInterface};
-use futures_util::future::join_all;
 use headwater::redis::client::aio::MultiplexedConnection;
 use headwater::redis::client::{AsyncConnectionConfig, Client, Pipeline, cmd, from_redis_value};
 use headwater::redis::{RedisCache, RedisConfig};
 use headwater::{BoxCache, Entry, Error, Fetcher, Headwater, Tier, fetch_fn};
-use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 const KEYS: usize = 10_000;
 const BATCH: usize = 100;
 const LIFE: Duration = Duration::from_secs(36_000);
 
-/// What is cached: some 130 bytes of JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Record {
-    tail: String,
-    year: u16,
-    maker: String,
-    model: String,
-    engines: u8,
-    seats: u16,
-    speed: Option<u32>,
-}
-
-impl Record {
-    fn new(number: usize) -> Self {
-        Self {
-            tail: key(number),
-            year: 1_960 + (number % 60) as u16,
-            maker: "BOMBARDIER INC".to_owned(),
-            model: format!("CL-600-{number}"),
-            engines: 2,
-            seats: (number % 400) as u16,
-            speed: None,
-        }
-    }
-}
-
-fn key(number: usize) -> String {
-    format!("N{number:05}")
-}
-
 /// The name of a key that the bare client reads.
 fn bare(number: usize) -> String {
-    format!("bare:{}", key(number))
+    format!("bare:{}", Record::key(number))
 }
 
 /// The server's content, and everybody who reads it.
@@ -68,12 +36,7 @@ pub(super) struct World {
 impl World {
     /// Fills the server; everybody is to run on so many threads.
     pub(super) fn new(url: &str, threads: usize, seed: u64) -> Self {
-        let mut builder = match threads {
-            1 => Builder::new_current_thread(),
-            _ => Builder::new_multi_thread(),
-        };
-        let runtime =
-            builder.worker_threads(threads).enable_all().build().expect("the system gives one");
+        let runtime = runtime(threads);
         let mut random = fastrand::Rng::with_seed(seed);
         let numbers = (0..100_000).map(|_| random.usize(..KEYS)).collect();
         let ((chain, tier), bare, cached, fred) = runtime.block_on(async {
@@ -92,24 +55,6 @@ impl World {
                 assert_eq!(who.read(self, number).await, expected, "{}", who.name());
             }
         }
-    }
-
-    /// Runs tasks at once, which make so many operations among them; nanoseconds per operation.
-    fn lap<F, R>(self: &Arc<Self>, tasks: usize, operations: usize, task: F) -> f64
-    where
-        F: Fn(Arc<Self>, usize, usize) -> R,
-        R: Future<Output = ()> + Send + 'static,
-    {
-        let each = operations / tasks;
-        let began = Instant::now();
-        self.runtime.block_on(async {
-            let running =
-                (0..tasks).map(|at| tokio::spawn(task(Arc::clone(self), at * each, each)));
-            for ended in join_all(running).await {
-                ended.expect("reads do not panic");
-            }
-        });
-        began.elapsed().as_nanos() as f64 / (each * tasks) as f64
     }
 
     /// The key that is read at this place of the order.
@@ -145,9 +90,9 @@ impl One {
 
     async fn read(self, world: &World, number: usize) -> Record {
         match self {
-            Self::Headwater => world.chain.fetch(&key(number)).await.expect("it is resident"),
+            Self::Headwater => world.chain.fetch(&Record::key(number)).await.expect("it is resident"),
             Self::Tier => {
-                let found = world.tier.get(&key(number)).await.expect("the server answers");
+                let found = world.tier.get(&Record::key(number)).await.expect("the server answers");
                 found.and_then(Entry::into_value).expect("it is resident")
             }
             Self::Get => {
@@ -160,7 +105,7 @@ impl One {
                 decoded(&bytes)
             }
             Self::Cached => {
-                let found = world.cached.async_cache_get(&key(number)).await;
+                let found = world.cached.async_cache_get(&Record::key(number)).await;
                 found.expect("the server answers").expect("it is resident")
             }
             Self::Fred => {
@@ -180,7 +125,7 @@ impl One {
         let world = Arc::clone(world);
         Contestant::new(self.name(), move |_| match tasks {
             1 => self.median(&world, fetches),
-            _ => world.lap(tasks, fetches, move |world, from, count| async move {
+            _ => at_once(&world.runtime, &world, tasks, fetches, move |world, from, count| async move {
                 for at in from..from + count {
                     black_box(self.read(&world, world.number(at)).await);
                 }
@@ -236,7 +181,7 @@ impl Many {
     ) -> Contestant {
         let world = Arc::clone(world);
         Contestant::new(self.name(), move |_| {
-            world.lap(tasks, batches, move |world, from, count| async move {
+            at_once(&world.runtime, &world, tasks, batches, move |world, from, count| async move {
                 for at in from..from + count {
                     let numbers = (at * BATCH..(at + 1) * BATCH).map(|at| world.number(at));
                     let numbers: Vec<usize> = numbers.collect();
@@ -250,13 +195,13 @@ impl Many {
     async fn read(self, world: &World, numbers: &[usize]) -> Vec<Record> {
         match self {
             Self::Headwater => {
-                let keys: Vec<String> = numbers.iter().map(|number| key(*number)).collect();
+                let keys: Vec<String> = numbers.iter().map(|number| Record::key(*number)).collect();
                 let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 let found = world.chain.fetch_many(&keys).await;
                 found.into_iter().map(|record| record.expect("it is resident")).collect()
             }
             Self::Tier => {
-                let keys: Vec<String> = numbers.iter().map(|number| key(*number)).collect();
+                let keys: Vec<String> = numbers.iter().map(|number| Record::key(*number)).collect();
                 let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 let found = world.tier.get_many(&keys).await.into_iter();
                 found
@@ -310,7 +255,7 @@ async fn chain(url: &str) -> (BoxCache<str, Record>, RedisCache<str, Record>) {
     let config = RedisConfig::new(url).expect("a URL").namespace("bench").time_to_live(LIFE);
     let filling: RedisCache<str, Record> = config.clone().connect().await.expect("it answers");
     for start in (0..KEYS).step_by(BATCH) {
-        let keys: Vec<String> = (start..start + BATCH).map(key).collect();
+        let keys: Vec<String> = (start..start + BATCH).map(Record::key).collect();
         let entries: Vec<_> =
             (start..start + BATCH).map(|number| Entry::found(Record::new(number))).collect();
         let pairs: Vec<_> = keys.iter().map(String::as_str).zip(&entries).collect();
@@ -348,7 +293,7 @@ async fn cached(url: &str) -> AsyncRedisCache<String, Record> {
     let cache = AsyncRedisCache::builder("bench").connection_string(url).ttl(LIFE).build().await;
     let cache = cache.expect("the server answers");
     for number in 0..KEYS {
-        let set = cache.async_cache_set(key(number), Record::new(number)).await;
+        let set = cache.async_cache_set(Record::key(number), Record::new(number)).await;
         set.expect("the server stores");
     }
     cache

@@ -65,6 +65,7 @@ pub(crate) struct Documents {
     /// Unless it is the default one.
     pub(crate) database: Option<String>,
     /// Whether keys that are no ids of documents are written in a way that is one.
+    #[cfg_attr(not(feature = "firestore"), allow(dead_code, reason = "only Firestore asks"))]
     pub(crate) escape: bool,
     /// The key column of what is loaded.
     pub(crate) key: Option<String>,

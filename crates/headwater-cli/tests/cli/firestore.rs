@@ -323,7 +323,7 @@ fn rows_that_cannot_be_documents_fail_the_load_or_are_put_aside() {
     for (line, words) in bad {
         world.room.write("in.ndjson", format!("{}{line}\n", good(0)));
         let run = world.load("in.ndjson", &[]);
-        run.fails(1, &format!("error: in.ndjson:2: "));
+        run.fails(1, "error: in.ndjson:2: ");
         assert!(run.stderr.contains(words), "no {words:?} in {run:?}");
         assert!(run.stderr.contains("rows before this are there; --resume goes on"), "{run:?}");
         assert!(world.has("people/good0"), "{line:.20}");
