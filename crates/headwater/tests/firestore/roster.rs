@@ -233,7 +233,7 @@ on_each_emulator! {
     ) {
         let mut emulator = emulator;
         let world = World::warm(&emulator).await;
-        let (here, there) = (world.roster(3 * SECOND), world.roster(3 * SECOND));
+        let (here, there) = (world.roster(6 * SECOND), world.roster(6 * SECOND));
         let _held = [join(&here, "ada").await, join(&here, "bob").await];
         let mut watch = there.watch("room").expect("watch");
         assert_eq!(snapshot(&mut watch).await, (2, Reason::Begin));
@@ -250,7 +250,7 @@ on_each_emulator! {
 
     async fn a_frozen_server_is_an_error_and_no_absence(emulator: Emulator) {
         let world = World::warm(&emulator).await;
-        let roster = world.roster(3 * SECOND);
+        let roster = world.roster(15 * SECOND);
         let held = join(&roster, "ada").await;
         let mut watch = roster.watch("room").expect("watch");
         assert_eq!(snapshot(&mut watch).await, (1, Reason::Begin));

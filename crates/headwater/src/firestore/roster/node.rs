@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// About when a lease ends, as a time: for those who look for what is over.
 pub(super) const UNTIL: &str = "until";
+/// So long after its end a lease is still known.
+const KEPT: Duration = Duration::from_secs(3_600);
 const LEASE: &[&str] = &[life::AFTER, UNTIL];
 
 #[derive(Default)]
@@ -48,8 +50,16 @@ pub(super) enum State {
     Joined(String),
     /// It leaves at that time.
     Lingers(Stamp),
-    /// It is to be removed, which failed, or may have come too early: until it did, or then.
+    /// It is to be removed, which is tried again in the last time limit before
+    /// then if it failed, was given up, or came too early.
     Leaving(Moment),
+}
+
+impl Nodes {
+    /// Forgets the leases that were over long before `now`.
+    pub(super) fn forget_before(&self, now: Stamp) {
+        self.ends.lock().retain(|_, end| *end + KEPT > now);
+    }
 }
 
 fn lease(now: Stamp, ttl: Duration) -> Fields {

@@ -39,12 +39,12 @@ impl Rooms {
     /// Removes what lingered for long enough, and what could not be removed when it left.
     async fn remove_own(&self) -> Result<()> {
         let now = self.store.time().earliest(self.store.clock()).unwrap_or(Stamp::START);
-        let moment = self.store.clock().now();
+        let (moment, limit) = (self.store.clock().now(), self.store.caller().timeout);
         let over: Vec<(String, State)> = {
             let held = self.nodes.held.lock();
             let over = held.iter().filter(|(_, held)| match held.state {
                 State::Lingers(end) => end <= now,
-                State::Leaving(_) => true,
+                State::Leaving(until) => moment + limit >= until,
                 State::Joined(_) => false,
             });
             over.take(PART).map(|(name, held)| (name.clone(), held.state.clone())).collect()
@@ -96,6 +96,7 @@ impl Rooms {
         let until = of(ValueType::TimestampValue(now.timestamp()));
         let query = Query::up_to(&self.collection, UNTIL, until).limit(NODES);
         let (nodes, at) = self.store.query(&query).await?;
+        self.nodes.forget_before(at);
         let mut has_more = nodes.len() == NODES;
         for node in nodes.iter().filter(|node| life::end(node).is_none_or(|end| end <= at)) {
             has_more |= self.remove_node(node).await?;

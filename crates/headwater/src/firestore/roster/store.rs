@@ -135,11 +135,18 @@ where
     async fn leave(&self, seat: &Seat<Owned<Self>>, linger: Duration) -> Result<bool> {
         let nodes = &self.rooms.nodes;
         let name = self.rooms.name::<_, K>(seat)?;
-        // Whatever becomes of this, it is not to live on with the node.
-        let until = self.rooms.store.clock().now() + self.rooms.store.caller().timeout * 2;
-        let leaving = Held { topic: Arc::clone(&seat.topic), state: State::Leaving(until) };
-        let was_joined = nodes.held.lock().insert(name.clone(), leaving).is_some();
-        let left = self.rooms.left(&name, linger).await?;
+        let (now, limit) = (self.rooms.store.clock().now(), self.rooms.store.caller().timeout);
+        let leaving = |until| Held { topic: Arc::clone(&seat.topic), state: State::Leaving(until) };
+        // Whatever becomes of this, it is not to live on with the node. No call goes on for longer.
+        let was_joined = nodes.held.lock().insert(name.clone(), leaving(now + limit * 3)).is_some();
+        let left = match self.rooms.left(&name, linger).await {
+            Ok(left) => left,
+            Err(error) => {
+                let now = self.rooms.store.clock().now();
+                nodes.held.lock().insert(name, leaving(now + limit));
+                return Err(error);
+            }
+        };
         let mut held = nodes.held.lock();
         match left {
             Some(at) if !linger.is_zero() => {
