@@ -241,6 +241,30 @@ macro_rules! face_of_memory {
                 self.0.peek(key)
             }
 
+            /// Has `read` look at the value of `key` where it is stored, if a live entry is here; the
+            /// value is `None` if the entry says that the key is absent. A use, as
+            /// [`get`](Tier::get) is, but nothing is cloned: an `Arc` that many threads look at is not
+            /// counted up and down. (An [`LruCache`] clones all the same, so as to hold no lock
+            /// meanwhile.)
+            ///
+            /// `read` may use the cache. Be short: nothing that leaves the cache while it runs is freed
+            /// before it ends.
+            ///
+            /// ```
+            /// use headwater::{Entry, MemoryCache, Tier};
+            ///
+            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            /// let cache = MemoryCache::<str, String>::with_capacity(10)?;
+            /// cache.put("a", &Entry::found("long".to_owned())).await?;
+            /// assert_eq!(cache.with("a", |text| text.map_or(0, String::len)), Some(4));
+            /// assert_eq!(cache.with("b", |_| ()), None);
+            /// # Ok::<(), headwater::Error>(())
+            /// # }).unwrap();
+            /// ```
+            pub fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+                self.0.with(key, read)
+            }
+
             /// Removes all dead entries and returns how many they were. Takes time in proportion to
             /// the cache's size, and lets other threads in every 1,024 entries.
             ///

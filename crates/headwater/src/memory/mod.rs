@@ -37,9 +37,9 @@ mod lists;
 mod memory;
 mod node;
 mod policy;
-mod slab;
 mod stats;
 mod store;
+mod table;
 
 pub use builder::MemoryBuilder;
 pub use cache::{LruCache, MemoryCache};

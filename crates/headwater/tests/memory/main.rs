@@ -4,9 +4,12 @@
 
 mod bounded;
 mod face;
+mod histories;
 mod lives;
 mod model;
+mod readers;
 mod removals;
+mod size;
 mod threads;
 
 use headwater::{Cause, Entry, MemoryBuilder, Removals, Resident, Tier};
