@@ -1,29 +1,11 @@
-//! Who reads at the moment, so that nothing is freed under somebody's eyes.
-//!
-//! Each thread that reads has a [`Record`] with the number of its turns: odd while it reads, even
-//! otherwise. What was unlinked may be freed once every record that was odd after that has moved on:
-//! who began to read later cannot have found it any more.
+//! The records of this process's threads.
 
 use super::barrier;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use super::records::{Pin, Reader, Record, Records};
 use std::cell::Cell;
-use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, fence};
+use std::sync::atomic::{Ordering, fence};
 
-/// The turns of one thread, on cache lines of its own. It is never freed, but used again by another
-/// thread when its own has ended.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Record {
-    turns: AtomicU64,
-    is_taken: AtomicBool,
-}
-
-/// All records there are.
-static RECORDS: Mutex<Vec<&'static Record>> = Mutex::new(Vec::new());
-
-/// How many of them are taken.
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static RECORDS: Records = Records::new();
 
 thread_local! {
     /// This thread's record, for quick reach.
@@ -38,21 +20,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(record) = self.0 {
             OWN.set(None);
-            let _records = RECORDS.lock();
-            record.is_taken.store(false, Ordering::Relaxed);
-            TAKEN.fetch_sub(1, Ordering::SeqCst);
+            RECORDS.give_back(record);
         }
     }
-}
-
-/// As long as it is held, nothing is freed that this thread could have found before.
-#[derive(Debug)]
-pub(in crate::memory) struct Pin {
-    record: &'static Record,
-    /// The turns when it ends; within another pin of the thread, they stay as they are.
-    after: u64,
-    /// The record is this thread's.
-    _stays: PhantomData<*const ()>,
 }
 
 /// Begins to read; `None` in a thread that is ending and has given its record back, which has to
@@ -63,79 +33,35 @@ pub(in crate::memory) fn pin() -> Option<Pin> {
         Some(record) => record,
         None => introduce()?,
     };
-    let turns = record.turns.load(Ordering::Relaxed);
-    record.turns.store(turns | 1, Ordering::Relaxed);
+    let pin = record.begin();
     barrier::light();
-    Some(Pin { record, after: turns + (!turns & 1) * 2, _stays: PhantomData })
-}
-
-impl Drop for Pin {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.record.turns.store(self.after, Ordering::Release);
-    }
+    Some(pin)
 }
 
 /// Gives this thread a record.
 #[cold]
 #[inline(never)]
 fn introduce() -> Option<&'static Record> {
-    LEASE
-        .try_with(|lease| {
-            barrier::prepare();
-            let record = take();
-            // Who looked how many there are before this one was taken unlinked before that.
-            fence(Ordering::SeqCst);
-            lease.set(Lease(Some(record)));
-            OWN.set(Some(record));
-            record
-        })
-        .ok()
+    let introduce = |lease: &Cell<Lease>| {
+        barrier::prepare();
+        let record = RECORDS.take();
+        // Who looked how many there are before this one was taken unlinked before that.
+        fence(Ordering::SeqCst);
+        lease.set(Lease(Some(record)));
+        OWN.set(Some(record));
+        record
+    };
+    LEASE.try_with(introduce).ok()
 }
 
-fn take() -> &'static Record {
-    let mut records = RECORDS.lock();
-    TAKEN.fetch_add(1, Ordering::SeqCst);
-    if let Some(free) = records.iter().find(|record| !record.is_taken.load(Ordering::Relaxed)) {
-        free.is_taken.store(true, Ordering::Relaxed);
-        return free;
-    }
-    let record: &'static Record =
-        Box::leak(Box::new(Record { turns: AtomicU64::new(0), is_taken: AtomicBool::new(true) }));
-    records.push(record);
-    record
-}
-
-/// A reader that has to move on before something is freed.
-#[derive(Debug)]
-pub(super) struct Reader {
-    record: &'static Record,
-    turns: u64,
-}
-
-impl Reader {
-    pub(super) fn has_moved_on(&self) -> bool {
-        self.record.turns.load(Ordering::Acquire) != self.turns
-    }
-}
-
-/// Whether no other thread reads, now or soon, what this one unlinked before: cheap, where it holds.
-pub(super) fn nobody_else() -> bool {
+/// Whether nobody reads, now or soon, what this thread unlinked before: cheap, where it holds.
+pub(super) fn nobody_reads() -> bool {
     let own = OWN.get();
     fence(Ordering::SeqCst);
-    TAKEN.load(Ordering::SeqCst) <= usize::from(own.is_some())
-        && own.is_none_or(|record| record.turns.load(Ordering::Relaxed) & 1 == 0)
+    RECORDS.taken() <= usize::from(own.is_some()) && own.is_none_or(|own| !own.is_reading())
 }
 
 /// Who may still see what was unlinked before; `None` if that cannot be told.
 pub(super) fn now_reading() -> Option<Vec<Reader>> {
-    if !barrier::heavy() {
-        return None;
-    }
-    let records = RECORDS.lock();
-    let reading = |record: &&'static Record| {
-        let turns = record.turns.load(Ordering::Acquire);
-        (turns & 1 == 1).then_some(Reader { record, turns })
-    };
-    Some(records.iter().filter_map(reading).collect())
+    barrier::heavy().then(|| RECORDS.reading())
 }

@@ -1,9 +1,10 @@
 //! What the one who holds the lock can do.
 
 use super::index::Index;
-use super::readers::{self, Reader};
+use super::readers;
+use super::records::Reader;
+use super::shared::{Reads, Shared};
 use super::slots::{LANES, Node, Slot, Stock};
-use super::{Reads, Shared};
 use crate::sync::Ordering;
 use crate::{Cause, Removals};
 use std::borrow::Borrow;
@@ -282,7 +283,7 @@ impl<K, V> Writer<'_, K, V> {
     /// Who may still read what has left since the last batch; `None` if it is not worth finding out.
     fn readers_of_leavers(&self, freeing: Freeing) -> Option<Vec<Reader>> {
         let Book { reads, patience, leavers, indexes, .. } = &*self.book;
-        if *reads == Reads::Locked || readers::nobody_else() {
+        if *reads == Reads::Locked || readers::nobody_reads() {
             return Some(Vec::new());
         }
         let is_worth_it =
