@@ -31,6 +31,8 @@ benches! {
     hitratio,
     hits,
     locks,
+    memory,
+    readthrough,
     redis,
 }
 
@@ -40,6 +42,7 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
         "coherence" => coherence::child(arguments),
         "fleet" => fleet::child(arguments),
         "locks" => locks::child(arguments),
+        "memory" => memory::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }
