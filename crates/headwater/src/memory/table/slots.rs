@@ -140,7 +140,7 @@ impl Stock {
 
     fn holds(&self, place: u32) -> bool {
         let segment = segment_of(place);
-        place - (1 << segment) < self.lens[segment]
+        place.wrapping_sub(1 << segment) < self.lens[segment]
     }
 }
 
