@@ -2,6 +2,7 @@
 
 use crate::harness::Contestant;
 use cached::{AsyncRedisCache, ConcurrentCachedAsync};
+use fred::interfaces::{ClientLike, KeysInterface};
 use futures_util::future::join_all;
 use headwater::redis::client::aio::MultiplexedConnection;
 use headwater::redis::client::{AsyncConnectionConfig, Client, Pipeline, cmd, from_redis_value};
@@ -59,6 +60,7 @@ pub(super) struct World {
     tier: RedisCache<str, Record>,
     bare: MultiplexedConnection,
     cached: AsyncRedisCache<String, Record>,
+    fred: fred::clients::Client,
     /// Of keys, in the order in which they are read.
     numbers: Vec<usize>,
 }
@@ -74,10 +76,10 @@ impl World {
             builder.worker_threads(threads).enable_all().build().expect("the system gives one");
         let mut random = fastrand::Rng::with_seed(seed);
         let numbers = (0..100_000).map(|_| random.usize(..KEYS)).collect();
-        let ((chain, tier), bare, cached) = runtime.block_on(async {
-            (chain(url).await, connection(url).await, cached(url).await)
+        let ((chain, tier), bare, cached, fred) = runtime.block_on(async {
+            (chain(url).await, connection(url).await, cached(url).await, fred(url).await)
         });
-        let world = Self { runtime, chain, tier, bare, cached, numbers };
+        let world = Self { runtime, chain, tier, bare, cached, fred, numbers };
         world.runtime.block_on(world.check());
         world
     }
@@ -124,10 +126,12 @@ pub(super) enum One {
     Tier,
     Get,
     Cached,
+    Fred,
 }
 
 impl One {
-    pub(super) const ALL: [Self; 4] = [Self::Headwater, Self::Tier, Self::Get, Self::Cached];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Headwater, Self::Tier, Self::Get, Self::Cached, Self::Fred];
 
     fn name(self) -> &'static str {
         match self {
@@ -135,6 +139,7 @@ impl One {
             Self::Tier => "tier alone",
             Self::Get => "bare GET",
             Self::Cached => "cached",
+            Self::Fred => "fred GET",
         }
     }
 
@@ -157,6 +162,10 @@ impl One {
             Self::Cached => {
                 let found = world.cached.async_cache_get(&key(number)).await;
                 found.expect("the server answers").expect("it is resident")
+            }
+            Self::Fred => {
+                let bytes: Vec<u8> = world.fred.get(bare(number)).await.expect("the server answers");
+                decoded(&bytes)
             }
         }
     }
@@ -201,11 +210,12 @@ pub(super) enum Many {
     Tier,
     GetAndLives,
     Get,
+    Fred,
 }
 
 impl Many {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Headwater, Self::Tier, Self::GetAndLives, Self::Get];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Headwater, Self::Tier, Self::GetAndLives, Self::Get, Self::Fred];
 
     fn name(self) -> &'static str {
         match self {
@@ -213,6 +223,7 @@ impl Many {
             Self::Tier => "tier alone",
             Self::GetAndLives => "bare MGET + PTTL",
             Self::Get => "bare MGET",
+            Self::Fred => "fred MGET",
         }
     }
 
@@ -281,6 +292,11 @@ impl Many {
                     .expect("the server answers");
                 values.iter().map(|bytes| decoded(bytes)).collect()
             }
+            Self::Fred => {
+                let names: Vec<String> = numbers.iter().map(|number| bare(*number)).collect();
+                let values: Vec<Vec<u8>> = world.fred.mget(names).await.expect("the server answers");
+                values.iter().map(|bytes| decoded(bytes)).collect()
+            }
         }
     }
 }
@@ -336,4 +352,11 @@ async fn cached(url: &str) -> AsyncRedisCache<String, Record> {
         set.expect("the server stores");
     }
     cache
+}
+
+async fn fred(url: &str) -> fred::clients::Client {
+    let config = fred::types::config::Config::from_url(url).expect("a URL");
+    let client = fred::types::Builder::from_config(config).build().expect("a configuration");
+    client.init().await.expect("the server answers");
+    client
 }

@@ -8,7 +8,8 @@
 //! - `tier alone` is our tier without the engine: no shared loads, no batches, no counters;
 //! - `bare GET` and `bare MGET` are what the client can do at best, without lives;
 //! - `bare MGET + PTTL` is one pipeline, as one would write by hand who wants the lives too;
-//! - `cached` is the `AsyncRedisCache` of that crate, without lives.
+//! - `cached` is the `AsyncRedisCache` of that crate, without lives;
+//! - `fred GET` and `fred MGET` are what another client can do, as it is by default, without lives.
 //!
 //! Everybody has two threads, but for one key at a time: there the median would be of two kinds of
 //! calls, those that wake another thread and those that need not, so it is one thread.
@@ -25,8 +26,8 @@ use std::sync::Arc;
 
 pub(super) const BENCH: Bench = Bench {
     name: "redis",
-    about: "fetch and fetch_many through a tier in Redis: time against the bare client and cached",
-    crates: &["redis", "cached", "tokio"],
+    about: "fetch and fetch_many through a tier in Redis: time against bare clients and cached",
+    crates: &["redis", "cached", "fred", "tokio"],
     run,
 };
 

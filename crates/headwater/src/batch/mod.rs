@@ -118,13 +118,12 @@ impl<A: Ask> Batcher<A> {
 
     /// Asks for one key, together with others.
     pub(crate) async fn fetch(self: &Arc<Self>, key: &A::Key) -> Result<A::Answer> {
-        if is_held(self.owner()) {
-            // A batch's own load asks: it goes on in the place of that batch, lest the two wait
-            // for each other.
-            return self.other.ask(&[key]).await.remove(0);
-        }
-        if let Some(_place) = self.place_if_idle() {
-            return self.other.ask(&[key]).await.remove(0);
+        // A batch's own load goes on in the place of that batch, lest the two wait for each other.
+        let is_nested = is_held(self.owner());
+        let place = if is_nested { None } else { self.place_if_idle() };
+        if is_nested || place.is_some() {
+            // Boxed, so that those who wait for a batch need little memory.
+            return Box::pin(self.other.ask(&[key])).await.remove(0);
         }
         let (answer, answered) = oneshot::channel();
         let asked = Asked { key: key.to_owned(), answer, asker: current_node() };

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 /// behind the caller's back (until it ended, others may have the outcome from the flight). The keys
 /// that are not told are not being stored.
 pub(crate) struct Landing<V> {
-    pub(crate) outcomes: Vec<Result<Entry<V>>>,
+    pub(crate) outcomes: Few<Result<Entry<V>>>,
     pub(crate) filling: Few<bool>,
     /// When it ended.
     pub(crate) at: Moment,
@@ -26,7 +26,7 @@ pub(crate) struct Flight<K, V> {
     pub(super) request: Request,
     pub(super) node: Arc<Node>,
     keys: OnceLock<Arc<[K]>>,
-    outcomes: OnceLock<(Vec<Result<Entry<V>>>, Moment)>,
+    outcomes: OnceLock<(Few<Result<Entry<V>>>, Moment)>,
     state: Mutex<State<V>>,
 }
 
@@ -146,7 +146,7 @@ impl<K, V> Flight<K, V> {
         Some((outcomes.get(place)?, *at))
     }
 
-    fn land(&self, outcomes: Vec<Result<Entry<V>>>, at: Moment) {
+    fn land(&self, outcomes: Few<Result<Entry<V>>>, at: Moment) {
         let _ = self.outcomes.set((outcomes, at));
         let wakers = {
             let mut state = self.state.lock();

@@ -6,9 +6,9 @@
 //! far, would wait for itself.
 
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
+use hashbrown::{HashMap, HashSet};
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 
 thread_local!(static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) });
 
@@ -35,6 +35,11 @@ impl Node {
         let node = Self::default();
         askers.for_each(|asker| node.add_waiter(asker));
         node
+    }
+
+    /// Whether it holds a thing of `owner` itself.
+    fn holds(&self, owner: usize) -> bool {
+        self.held.lock().iter().any(|held| held.owner == owner)
     }
 
     fn add_waiter(&self, waiter: Arc<Node>) {
@@ -66,7 +71,7 @@ impl Node {
 
     /// Every load that waits for `self`, itself first.
     fn ancestry(self: &Arc<Self>) -> Vec<Arc<Node>> {
-        let mut known = HashSet::from([address(self)]);
+        let mut known: HashSet<usize> = HashSet::from_iter([address(self)]);
         let mut found = vec![Arc::clone(self)];
         let mut next = 0;
         while let Some(node) = found.get(next).cloned() {
@@ -139,8 +144,13 @@ impl Drop for Entered {
 
 /// Whether the current load, or one that waits for it, holds a thing of `owner`.
 pub(crate) fn is_held(owner: usize) -> bool {
-    let holds = |node: &Arc<Node>| node.held.lock().iter().any(|held| held.owner == owner);
-    current_node().is_some_and(|node| node.ancestry().iter().any(holds))
+    let Some(node) = current_node() else { return false };
+    // Most loads are nobody's but their callers'.
+    let is_outermost = node.waited_by.lock().is_empty();
+    match is_outermost {
+        true => node.holds(owner),
+        false => node.ancestry().iter().any(|node| node.holds(owner)),
+    }
 }
 
 /// Has the current load hold what `take` brings while `work` runs; unless it goes on under what a

@@ -35,7 +35,10 @@ where
             keys,
             _active: self.work.begin(1),
         };
-        Box::pin(load.run())
+        match self.tier.resident() {
+            Some(_) => Box::pin(load.run_missed()),
+            None => Box::pin(load.run()),
+        }
     }
 }
 
@@ -48,7 +51,7 @@ pub(super) struct Load<T: Tier, N> {
     pub(super) epochs: Few<u64>,
     pub(super) request: Request,
     /// What has come so far, by the places of the keys.
-    pub(super) outcomes: Vec<Option<Result<Entry<T::Value>>>>,
+    pub(super) outcomes: Few<Option<Result<Entry<T::Value>>>>,
     /// Which keys are being stored behind the callers' backs; empty if none is.
     pub(super) filling: Few<bool>,
     _active: Active,
@@ -59,8 +62,17 @@ where
     T: Tier,
     N: Cache<Key = T::Key, Value = T::Value>,
 {
+    /// Looks in a tier where that takes waiting, and loads what is missing.
     async fn run(mut self) -> Landing<T::Value> {
         self.look().await;
+        if self.outcomes.iter().any(Option::is_none) {
+            // Boxed, so that what the tier has needs little memory.
+            return Box::pin(self.run_missed()).await;
+        }
+        self.landing()
+    }
+
+    async fn run_missed(mut self) -> Landing<T::Value> {
         let missed: Vec<usize> =
             (0..self.keys.len()).filter(|place| self.outcomes[*place].is_none()).collect();
         let inner = Arc::clone(&self.inner);
@@ -68,11 +80,18 @@ where
             Some(shared) => self.load_leased(shared, missed).await,
             None => self.load(&missed, Leases::none(&inner)).await,
         }
+        self.landing()
+    }
+
+    fn landing(self) -> Landing<T::Value> {
         let nothing = || Err(Error::new(ErrorKind::Unexpected, "a load left a key out"));
         Landing {
             outcomes: self.outcomes.into_iter().map(|o| o.unwrap_or_else(nothing)).collect(),
             // Nobody asks for the time of what is not being stored.
-            at: if self.filling.is_empty() { self.request.now } else { inner.settings.clock.now() },
+            at: match self.filling.is_empty() {
+                true => self.request.now,
+                false => self.inner.settings.clock.now(),
+            },
             filling: self.filling,
         }
     }
@@ -85,10 +104,10 @@ where
         places.iter().map(|place| self.key(*place)).collect()
     }
 
-    /// Notes the entries that the tier has; those of a resident one were looked for while boarding.
+    /// Notes the entries that the tier has.
     async fn look(&mut self) {
         let Inner { tier, lookups, .. } = &*self.inner;
-        if tier.resident().is_some() || self.request.options.skips(tier.name()) {
+        if self.request.options.skips(tier.name()) {
             return;
         }
         if let (&[_], Some(lookups)) = (&self.keys[..], lookups) {
@@ -97,7 +116,7 @@ where
             return;
         }
         let keys: Vec<&T::Key> = self.keys.iter().map(Borrow::borrow).collect();
-        let answers = Lookups(Arc::clone(tier)).ask(&keys).await;
+        let answers = Box::pin(Lookups(Arc::clone(tier)).ask(&keys)).await;
         let accepted = answers.into_iter().map(|answer| self.accept(answer).map(Ok));
         self.outcomes = accepted.collect();
     }

@@ -18,6 +18,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+/// What a stored value may be longer than the value itself: its head, and what codecs add.
+const OVERHEAD: usize = 64 * 1024;
+/// Longer than Redis stores anything.
+const LONGEST: usize = 1 << 40;
+
 /// How a [`RedisCache`] finds its servers and what it does with entries.
 ///
 /// Nothing is connected or checked before [`connect`](Self::connect) or
@@ -566,6 +571,11 @@ impl Settings {
     pub(super) fn set_time_to_live(&mut self, ttl: Duration) {
         let least = Duration::from_millis(1);
         self.time_to_live = (ttl != Duration::MAX).then_some(ttl.max(least));
+    }
+
+    /// The most bytes that a stored entry may have. What is longer is none of ours.
+    pub(super) fn longest(&self) -> usize {
+        self.max_value.saturating_add(OVERHEAD).min(LONGEST)
     }
 }
 

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0..3 | `FB 48 57`: no JSON, no UTF-8 begins so |
-//! | 3 | 1, the version of this layout |
+//! | 3 | 2, the version of this layout |
 //! | 4 | flags: 1 absent, 2 compressed, 4 encrypted, 8 has a version, 16 has an age, 32 has a life |
 //! | 5 | the codec's id |
 //! | 6..8 | zero |
@@ -11,22 +11,27 @@
 //! | 12..20 | the version |
 //! | 20..28 | ms between the load from the source and the arrival in Redis, at most |
 //! | 28..36 | ms of life given at the write, at most |
-//! | 36.. | the payload |
+//! | 36..44 | when that life ends, in ms of the server's clock; 0 if it has no end |
+//! | 44.. | the payload |
 //!
-//! Numbers are big-endian. All 36 bytes are authenticated when the payload is encrypted.
+//! Numbers are big-endian. When the payload is encrypted, the 36 bytes that the writer knows are
+//! authenticated. The end is put in by the server, which alone knows its clock: whoever reads many
+//! entries asks for the time once instead of for each one's life.
 
 use crate::Version;
 use std::time::Duration;
 
 /// Bytes before the payload.
-pub(super) const HEADER: usize = 36;
+pub(super) const HEADER: usize = 44;
+/// Those of them that the writer fills in.
+pub(super) const WRITTEN: usize = 36;
 /// Where the flags stand, for the script that compares versions.
 pub(super) const FLAGS_AT: usize = 4;
 /// Where the version stands, for the same.
 pub(super) const VERSION_AT: usize = 12;
 pub(super) const HAS_VERSION: u8 = 8;
 
-pub(super) const MAGIC: [u8; 4] = [0xFB, b'H', b'W', 1];
+pub(super) const MAGIC: [u8; 4] = [0xFB, b'H', b'W', 2];
 const ABSENT: u8 = 1;
 const COMPRESSED: u8 = 2;
 const ENCRYPTED: u8 = 4;
@@ -45,6 +50,8 @@ pub(super) struct Header {
     pub(super) version: Option<Version>,
     pub(super) age: Option<Duration>,
     pub(super) life: Option<Duration>,
+    /// When the life ends, in ms of the server's clock.
+    pub(super) end: Option<u64>,
 }
 
 /// Why bytes are no entry of ours.
@@ -65,6 +72,7 @@ impl Header {
         out.extend_from_slice(&self.version.map_or(0, Version::get).to_be_bytes());
         out.extend_from_slice(&millis_up(self.age.unwrap_or_default()).to_be_bytes());
         out.extend_from_slice(&millis_up(self.life.unwrap_or_default()).to_be_bytes());
+        out.extend_from_slice(&self.end.unwrap_or(0).to_be_bytes());
     }
 
     /// The head of `bytes`.
@@ -89,6 +97,7 @@ impl Header {
             version: optional(HAS_VERSION, VERSION_AT).map(Version::new),
             age: optional(HAS_AGE, 20).map(Duration::from_millis),
             life: optional(HAS_LIFE, 28).map(Duration::from_millis),
+            end: Some(number(WRITTEN)).filter(|end| *end != 0),
         })
     }
 
@@ -123,6 +132,7 @@ mod tests {
             version: Some(Version::new(u64::MAX)),
             age: Some(Duration::from_millis(7)),
             life: Some(Duration::from_millis(9)),
+            end: Some(1_000),
         };
         for header in [full, Header::default()] {
             let mut bytes = Vec::new();
@@ -142,9 +152,9 @@ mod tests {
             Header::read(&bytes)
         };
         assert_eq!(with(0, b'{'), Err(Fault::Corrupt));
-        assert_eq!(with(3, 2), Err(Fault::OtherSchema), "a later layout");
+        assert_eq!(with(3, 3), Err(Fault::OtherSchema), "a later layout");
         assert_eq!(with(4, 64), Err(Fault::OtherSchema), "a flag that nobody knows yet");
-        assert_eq!(Header::read(&bytes[..35]), Err(Fault::Corrupt));
+        assert_eq!(Header::read(&bytes[..43]), Err(Fault::Corrupt));
         assert_eq!(Header::read(b"{}"), Err(Fault::Corrupt));
         assert_eq!(Header::read(b""), Err(Fault::Corrupt));
     }

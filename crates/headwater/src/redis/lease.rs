@@ -34,8 +34,6 @@ use std::time::{Duration, Instant};
 
 /// What a lease's key is called beside its entry.
 pub(super) const LEASE: &str = "lease";
-/// What a stored value may be longer than the value itself: its head, and what codecs add.
-const OVERHEAD: usize = 64 * 1024;
 /// Between two attempts to give a lease back.
 const GIVE_BACK_EVERY: Duration = Duration::from_millis(250);
 /// Keys per round trip.
@@ -66,7 +64,8 @@ return {0, redis.call('PTTL', KEYS[2])}",
 /// Stores ARGV[1] under KEYS[1] for ARGV[2] ms (0: for ever). KEYS[2], if there, is the lease, which
 /// ends; with a token in ARGV[4], nothing happens unless it is the lease's (-1). With ARGV[3] = `1`,
 /// an entry of the same schema and codec whose version is newer stays (0). Only bytes are compared,
-/// because Lua's order of strings depends on the locale.
+/// because Lua's order of strings depends on the locale. With ARGV[6] = `1`, the entry's head is told
+/// when its life ends.
 pub(super) static STORE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -88,11 +87,16 @@ local result = 1
 if ARGV[3] == '1' and is_newer(redis.pcall('GETRANGE', KEYS[1], 0, 19), ARGV[1]) then
   result = 0
 else
-  local set
+  local value, set = ARGV[1], nil
+  if ARGV[6] == '1' then
+    local time = redis.call('TIME')
+    local ends = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+    value = string.sub(value, 1, 36) .. struct.pack('>I8', ends) .. string.sub(value, 45)
+  end
   if ARGV[2] == '0' then
-    set = redis.pcall('SET', KEYS[1], ARGV[1])
+    set = redis.pcall('SET', KEYS[1], value)
   else
-    set = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    set = redis.pcall('SET', KEYS[1], value, 'PX', ARGV[2])
   end
   if set.err then result = set end
 end
@@ -301,7 +305,7 @@ where
         let keys = vec![name.to_vec(), self.layout.side(name, LEASE)];
         let millis = self.settings.lease_time.as_millis().max(1).to_string().into_bytes();
         let look = if look { b"1".to_vec() } else { Vec::new() };
-        let longest = self.settings.max_value.saturating_add(OVERHEAD).to_string().into_bytes();
+        let longest = self.settings.longest().to_string().into_bytes();
         Step::Script(&TAKE, keys, vec![token(lease), millis, look, longest])
     }
 

@@ -38,8 +38,13 @@
 //! both and `:` in the namespace, so that no two pairs collide and no key chooses its cluster slot.
 //! Keys may be up to [`MAX_KEY`] bytes. What else is kept about an entry is called
 //! `{planes:N14228}:...` or `!{planes:N14228}`, in the same slot: users with patterns of keys need
-//! `~planes:*`, `~{planes:*` and `~!{planes:*`. A value is 36 bytes of head (layout, flags, codec,
-//! schema id, version, age, life) and the encoded value.
+//! `~planes:*`, `~{planes:*` and `~!{planes:*`. A value is 44 bytes of head (layout, flags, codec,
+//! schema id, version, age, life, end) and the encoded value.
+//!
+//! Lives are the server's: it drops what is over, and says what is left. Where many keys are read at
+//! once, that is worked out from the end noted in each entry and the server's time. A life that
+//! somebody *changes* afterwards (`EXPIRE`, `PERSIST`) is seen by reads of one key only; shortened, it
+//! is a change of which caches in front hear as of any other.
 //!
 //! [`clear`](crate::Tier::clear) walks over the database with `SCAN` and unlinks the namespace's
 //! keys, on every master of a cluster. It needs no `KEYS` and blocks nobody, but takes time in

@@ -1,17 +1,20 @@
 //! Looking entries up: one round trip, with the lives that the server keeps.
 //!
-//! `PTTL` is asked *before* `GET`, in the same pipeline: should the key be written in between, the new
-//! value gets the old one's shorter life, and never the other way round. A life counts from before
-//! the request was sent, and the envelope's own limit binds too (R5).
+//! `PTTL` is asked *before* the value, in the same pipeline: should the key be written in between, the
+//! new value gets the old one's shorter life, and never the other way round. A life counts from before
+//! the request was sent, and the envelope's own limit binds too (R5). Of many entries at once no life
+//! is asked, only the server's time: when an entry was stored, the server noted in it when it will end.
 
 use super::cache::RedisCache;
+use super::envelope::Fault;
 use super::error::from_redis;
 use super::key::RedisKey;
 use super::link::{Again, Call};
 use super::stats::Counters;
+use super::value::Opened;
 use crate::codec::Codec;
 use crate::{Entry, Error, ErrorKind, Key, Moment, Result, Value};
-use ::redis::{Cmd, Pipeline, Value as Reply};
+use ::redis::{Cmd, Pipeline, Value as Reply, from_redis_value};
 use futures_util::future::join_all;
 use std::time::Duration;
 
@@ -31,7 +34,7 @@ where
         self.hub.start();
         let name = self.entry_name(key)?;
         let mut commands = Pipeline::with_capacity(2);
-        commands.add_command(of_name("PTTL", &name)).add_command(of_name("GET", &name));
+        commands.add_command(of_name("PTTL", &name)).add_command(self.get(&name));
         let sent = self.settings.clock.now();
         let mut replies = self.ask(Call::Many(&commands)).await?.into_iter();
         let (life, value) = (replies.next(), replies.next());
@@ -66,16 +69,20 @@ where
         }
     }
 
-    /// Lives, then all values in one command: a third less work for the server than pairs.
+    /// All values in one command, a third less work for the server than one for each. Entries know when
+    /// they end by the server's clock, so they need only its time; plain values do not, and are
+    /// preceded by their lives.
     async fn ask_server(&self, names: &[Vec<u8>]) -> Result<Found<V>> {
-        let mut commands = Pipeline::with_capacity(names.len() + 1);
-        for name in names {
-            commands.add_command(of_name("PTTL", name));
+        let is_plain = self.settings.form.is_plain;
+        let mut commands = Pipeline::with_capacity(if is_plain { names.len() + 1 } else { 2 });
+        if is_plain {
+            for name in names {
+                commands.add_command(of_name("PTTL", name));
+            }
+        } else {
+            commands.add_command(::redis::cmd("TIME"));
         }
-        let bytes = names.iter().map(Vec::len).sum::<usize>();
-        let mut get = Cmd::with_capacity(1 + names.len(), MGET.len() + bytes);
-        get.arg(MGET).arg(names);
-        commands.add_command(get);
+        commands.add_command(of_names(MGET, names));
         let sent = self.settings.clock.now();
         let mut lives = self.ask(Call::Many(&commands)).await?;
         let values = match lives.pop() {
@@ -83,15 +90,25 @@ where
             Some(Reply::ServerError(error)) => return Err(from_redis(error.into())),
             _ => return Err(Error::new(ErrorKind::Unexpected, "MGET had no array of values")),
         };
-        let found = names.iter().zip(lives.iter().zip(values));
-        Ok(found.map(|(name, (life, value))| self.entry(name, sent, life, value)).collect())
+        let found = names.iter().zip(values);
+        if is_plain {
+            let found = found.zip(&lives);
+            return Ok(found
+                .map(|((name, value), life)| self.entry(name, sent, life, value))
+                .collect());
+        }
+        let time = lives
+            .pop()
+            .and_then(millis)
+            .ok_or_else(|| self.named(Error::new(ErrorKind::Unexpected, "TIME had no time")))?;
+        Ok(found.map(|(name, value)| self.value(name, sent, Told::Time(time), value)).collect())
     }
 
     /// Pairs of life and value, because an `MGET` across slots is refused.
     async fn ask_nodes(&self, names: &[Vec<u8>]) -> Result<Found<V>> {
         let mut commands = Pipeline::with_capacity(names.len() * 2);
         for name in names {
-            commands.add_command(of_name("PTTL", name)).add_command(of_name("GET", name));
+            commands.add_command(of_name("PTTL", name)).add_command(self.get(name));
         }
         let sent = self.settings.clock.now();
         let replies = self.ask(Call::Spread(names, 2, &commands)).await?;
@@ -102,6 +119,13 @@ where
             self.entry(name, sent, &life, value)
         };
         Ok(names.iter().map(entry).collect())
+    }
+
+    /// What reads the value of a name.
+    fn get(&self, name: &[u8]) -> Cmd {
+        let mut command = Cmd::with_capacity(4, GETRANGE.len() + name.len() + 16);
+        command.arg(GETRANGE).arg(name).arg(0).arg(self.settings.longest());
+        command
     }
 
     async fn ask(&self, call: Call<'_>) -> Result<Vec<Reply>> {
@@ -117,16 +141,27 @@ where
         life: &Reply,
         value: Reply,
     ) -> Result<Option<Entry<V>>> {
-        let left = match life {
-            Reply::Int(millis) => *millis,
-            Reply::ServerError(error) => return Err(self.named(from_redis(error.clone().into()))),
-            _ => return Err(self.named(Error::new(ErrorKind::Unexpected, "PTTL had no number"))),
-        };
+        match life {
+            Reply::Int(left) => self.value(name, sent, Told::Left(*left), value),
+            Reply::ServerError(error) => Err(self.named(from_redis(error.clone().into()))),
+            _ => Err(self.named(Error::new(ErrorKind::Unexpected, "PTTL had no number"))),
+        }
+    }
+
+    fn value(
+        &self,
+        name: &[u8],
+        sent: Moment,
+        told: Told,
+        value: Reply,
+    ) -> Result<Option<Entry<V>>> {
         match value {
-            Reply::BulkString(bytes) => Ok(self.open(name, sent, left, &bytes)),
+            // An empty one is GETRANGE's way to say that there is no such key.
+            Reply::BulkString(bytes) if bytes.is_empty() => Ok(None),
+            Reply::BulkString(bytes) => Ok(self.open(name, sent, told, &bytes)),
             Reply::Nil => {
                 // MGET's way to say that a key is no string; but one may also have died in between.
-                if left == ENDLESS || left > 1_000 {
+                if matches!(told, Told::Left(left) if left == ENDLESS || left > 1_000) {
                     Counters::add(&self.counters.wrong_type);
                 }
                 Ok(None)
@@ -136,14 +171,18 @@ where
                 Ok(None)
             }
             Reply::ServerError(error) => Err(self.named(from_redis(error.into()))),
-            _ => Err(self.named(Error::new(ErrorKind::Unexpected, "GET had no bytes"))),
+            _ => Err(self.named(Error::new(ErrorKind::Unexpected, "a value had no bytes"))),
         }
     }
 
-    fn open(&self, name: &[u8], sent: Moment, left: i64, bytes: &[u8]) -> Option<Entry<V>> {
+    fn open(&self, name: &[u8], sent: Moment, told: Told, bytes: &[u8]) -> Option<Entry<V>> {
         let form = &self.settings.form;
-        if form.is_plain && left == GONE {
+        if form.is_plain && told == Told::Left(GONE) {
             // Written in between, with a life that nobody told us.
+            return None;
+        }
+        if bytes.len() > self.settings.longest() {
+            self.count(Fault::Corrupt);
             return None;
         }
         let opened = match form.open(&self.codec, name, bytes, self.settings.max_value) {
@@ -153,9 +192,7 @@ where
                 return None;
             }
         };
-        // The server rounds to milliseconds.
-        let left =
-            u64::try_from(left).ok().map(|left| Duration::from_millis(left.saturating_sub(1)));
+        let left = told.left(&opened);
         let mut entry = opened.value.map_or(Entry::absent(), Entry::found);
         if let Some(left) = left.into_iter().chain(opened.life).min() {
             entry = entry.expires_at(sent + left);
@@ -172,6 +209,40 @@ where
     }
 }
 
+/// What the server said of the life of a value that it returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// What `PTTL` says is left.
+    Left(i64),
+    /// What time it is, in ms: the entry knows its end.
+    Time(u64),
+}
+
+impl Told {
+    /// How long an entry has to live, if it has an end. The server rounds to milliseconds.
+    fn left<V>(self, entry: &Opened<V>) -> Option<Duration> {
+        let left = match self {
+            Self::Left(left) => u64::try_from(left).ok()?,
+            // One whose end should be noted, but is not, is not trusted.
+            Self::Time(now) => entry.end.or(entry.life.map(|_| 0))?.saturating_sub(now),
+        };
+        Some(Duration::from_millis(left.saturating_sub(1)))
+    }
+}
+
+/// A reply to `TIME`, in ms.
+fn millis(time: Reply) -> Option<u64> {
+    let [seconds, micros] = from_redis_value::<[u64; 2]>(time).ok()?;
+    Some(seconds * 1_000 + micros / 1_000)
+}
+
+fn of_names(verb: &str, names: &[Vec<u8>]) -> Cmd {
+    let bytes = names.iter().map(Vec::len).sum::<usize>();
+    let mut command = Cmd::with_capacity(1 + names.len(), verb.len() + bytes);
+    command.arg(verb).arg(names);
+    command
+}
+
 /// A command with a name as its only argument, in as little memory as it takes.
 fn of_name(verb: &str, name: &[u8]) -> Cmd {
     let mut command = Cmd::with_capacity(2, verb.len() + name.len());
@@ -180,6 +251,7 @@ fn of_name(verb: &str, name: &[u8]) -> Cmd {
 }
 
 const MGET: &str = "MGET";
+const GETRANGE: &str = "GETRANGE";
 /// `PTTL` of a key that does not exist.
 const GONE: i64 = -2;
 /// `PTTL` of a key that has no end.

@@ -1,6 +1,6 @@
 //! From an entry to the bytes of a Redis string, and back.
 
-use super::envelope::{Fault, HEADER, Header};
+use super::envelope::{Fault, HEADER, Header, WRITTEN};
 use crate::codec::encrypt::EncryptionKeys;
 use crate::codec::{Codec, compress};
 use crate::{Error, ErrorKind, Result, Version};
@@ -23,6 +23,8 @@ pub(super) struct Opened<V> {
     pub(super) version: Option<Version>,
     pub(super) age: Option<Duration>,
     pub(super) life: Option<Duration>,
+    /// When the life ends, in ms of the server's clock, if the server noted it.
+    pub(super) end: Option<u64>,
 }
 
 /// An entry that is to be written.
@@ -68,6 +70,8 @@ impl Form {
             version: entry.version,
             age: entry.age,
             life: entry.life,
+            // The server's to fill in.
+            end: None,
         };
         if let Some(compressed) = compressed {
             payload = compressed;
@@ -75,7 +79,7 @@ impl Form {
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         header.write(&mut bytes);
         if let Some(keys) = &self.keys {
-            payload = keys.encrypt(&payload, &place(name, &bytes))?;
+            payload = keys.encrypt(&payload, &place(name, &bytes[..WRITTEN]))?;
         }
         bytes.extend_from_slice(&payload);
         Ok(bytes)
@@ -92,7 +96,7 @@ impl Form {
         let decode = |bytes: &[u8]| codec.decode(bytes).map_err(|_| Fault::Corrupt);
         if self.is_plain {
             let value = Some(decode(bytes)?);
-            return Ok(Opened { value, version: None, age: None, life: None });
+            return Ok(Opened { value, version: None, age: None, life: None, end: None });
         }
         let header = Header::read(bytes)?;
         let is_ours = header.schema == self.schema
@@ -103,9 +107,10 @@ impl Form {
         }
         let (head, payload) = bytes.split_at(HEADER);
         let opened = match &self.keys {
-            Some(keys) => {
-                Some(keys.decrypt(payload, &place(name, head)).map_err(|_| Fault::Corrupt)?)
-            }
+            Some(keys) => Some(
+                keys.decrypt(payload, &place(name, &head[..WRITTEN]))
+                    .map_err(|_| Fault::Corrupt)?,
+            ),
             None => None,
         };
         let payload = opened.as_deref().unwrap_or(payload);
@@ -116,11 +121,12 @@ impl Form {
         };
         let payload = inflated.as_deref().unwrap_or(payload);
         let value = if header.absent { None } else { Some(decode(payload)?) };
-        Ok(Opened { value, version: header.version, age: header.age, life: header.life })
+        let Header { version, age, life, end, .. } = header;
+        Ok(Opened { value, version, age, life, end })
     }
 }
 
-/// What an encrypted value belongs to: its key and its head.
+/// What an encrypted value belongs to: its key, and of its head what the writer knew.
 fn place(name: &[u8], head: &[u8]) -> Vec<u8> {
     [name, head].concat()
 }
@@ -139,7 +145,10 @@ mod tests {
         let bytes = form.seal(&Json, b"n:k", &sealing(value.as_ref()), 1 << 20).unwrap();
         let opened = form.open(&Json, b"n:k", &bytes, 1 << 20).unwrap();
         let (version, ms) = (Some(Version::new(3)), Duration::from_millis);
-        assert_eq!(opened, Opened { value, version, age: Some(ms(5)), life: Some(ms(9)) });
+        assert_eq!(
+            opened,
+            Opened { value, version, age: Some(ms(5)), life: Some(ms(9)), end: None }
+        );
         bytes
     }
 

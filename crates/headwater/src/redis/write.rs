@@ -236,15 +236,20 @@ where
             }
         };
         let lease = || self.layout.side(name, LEASE);
+        let is_stamped = millis != 0 && !self.settings.form.is_plain;
         let (keys, token) = match terms {
-            Terms::Unshared if !is_versioned => return Step::Plain(set(name, bytes, millis)),
+            Terms::Unshared if !is_versioned && !is_stamped => {
+                return Step::Plain(set(name, bytes, millis));
+            }
             Terms::Unshared => (vec![name.to_vec()], Vec::new()),
             Terms::Void => (vec![name.to_vec(), lease()], Vec::new()),
             Terms::Under(own) => (vec![name.to_vec(), lease()], token(own)),
         };
-        let flag = if is_versioned { b"1".to_vec() } else { Vec::new() };
+        let flag = |is_set: bool| if is_set { b"1".to_vec() } else { Vec::new() };
+        let (versioned, stamped) = (flag(is_versioned), flag(is_stamped));
         let millis = millis.to_string().into_bytes();
-        Step::Script(&STORE, keys, vec![bytes.clone(), millis, flag, token, self.hub.channel()])
+        let args = vec![bytes.clone(), millis, versioned, token, self.hub.channel(), stamped];
+        Step::Script(&STORE, keys, args)
     }
 
     /// Whether the reply to a write says that it was done.

@@ -119,6 +119,46 @@ async fn lives_are_the_shortest_of_all() {
 }
 
 #[tokio::test]
+async fn a_batch_knows_what_the_server_has_left() {
+    let server = Server::start();
+    let clock = Clock::system();
+    let seconds = Duration::from_secs;
+    let leasing = connect(config(&server.url()).time_to_live(seconds(100))).await;
+    let alone = connect(config(&server.url()).namespace("alone").leases(false)).await;
+    let endless = connect(config(&server.url()).namespace("endless").time_to_live(Duration::MAX));
+    let endless = endless.await;
+    let soon = || found("1").expires_at(clock.now() + seconds(20));
+    let keys = ["a", "b", "c"];
+    let entries = [found("1"), soon(), soon().with_version(Version::new(1))];
+    let pairs: Vec<_> = keys.into_iter().zip(&entries).collect();
+    for (tier, namespace) in [(&leasing, "headwater"), (&alone, "alone"), (&endless, "endless")] {
+        assert!(tier.put_many(&pairs).await.iter().all(Result::is_ok));
+        let answers = tier.get_many(&keys).await;
+        for (key, answer) in keys.iter().zip(answers) {
+            let left: i64 = server.tell(&format!("PTTL {namespace}:{key}")).parse().expect("ms");
+            let entry = answer.expect("an answer").expect("it is there");
+            let told = entry.remaining(clock.now()).map_or(-1, |told| told.as_millis() as i64);
+            // The server was asked later than the tier.
+            assert!(
+                told <= left + 1_000 && told >= left - 1_000,
+                "{namespace}:{key}: {told} {left}"
+            );
+            assert_eq!(told == -1, left == -1, "{namespace}:{key}");
+        }
+    }
+    // Whose end has come by the server's time is dead, also if the server still has it.
+    server.tell("DEBUG SET-ACTIVE-EXPIRE 0");
+    let brief = found("1").expires_at(clock.now() + Duration::from_millis(30));
+    assert!(leasing.put_many(&[("a", &brief), ("b", &brief)]).await.iter().all(Result::is_ok));
+    server.tell("PERSIST headwater:a");
+    server.tell("PERSIST headwater:b");
+    chain::until("its end", || async {
+        leasing.get_many(&["a", "b"]).await.iter().all(|answer| matches!(answer, Ok(None)))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn jitter_is_the_same_for_everybody() {
     let server = Server::start();
     let seconds = Duration::from_secs;

@@ -276,10 +276,15 @@ impl Cluster {
         // Refused until it has heard of its master; once accepted, each further one begins anew.
         until("the acquaintance", || replica.tell(&format!("CLUSTER REPLICATE {id}")) == "OK");
         until("the replica", || replica.tell("INFO replication").contains("master_link_status:up"));
-        for server in &self.0 {
-            until("news of the replica", || server.tell("CLUSTER NODES").contains("slave"));
-        }
         self.0.push(replica);
+        // Whoever is still being introduced is forgotten, with its slots, should it fail now.
+        for server in &self.0 {
+            until("the introductions", || {
+                let nodes = server.tell("CLUSTER NODES");
+                let known = nodes.lines().filter(|line| line.contains(" connected")).count();
+                known == self.0.len() && nodes.contains("slave") && !nodes.contains("handshake")
+            });
+        }
     }
 }
 

@@ -260,6 +260,9 @@ async fn a_giant_value_is_refused_and_holds_nobody_up() {
     assert_eq!(chain.tier().stats().unwritable, 1);
     assert_eq!(stored(&chain, "a").await, None, "what it was to replace is gone");
     server.ask(&[b"SET", b"headwater:b", &vec![b'x'; 100 << 20]]);
+    assert_eq!(stored(&chain, "b").await, None);
+    let stats = chain.tier().stats();
+    assert_eq!((stats.corrupt, stats.timeouts), (1, 0), "it is not even transferred");
     fetch(&chain, "b").await;
     fetch(&chain, "c").await;
     until_stored(&chain, "b").await;
