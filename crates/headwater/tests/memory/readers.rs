@@ -13,9 +13,9 @@ fn a_closure_sees_the_value_where_it_is() {
     let cache = Memory::with_capacity(10).unwrap();
     put(&cache, "a", 7);
     put(&cache, "b", absent());
-    assert_eq!(cache.with("a", |value| value.copied()), Some(Some(7)));
-    assert_eq!(cache.with("b", |value| value.copied()), Some(None));
-    assert_eq!(cache.with("c", |value| value.copied()), None);
+    assert_eq!(cache.with("a", Option::<&u32>::copied), Some(Some(7)));
+    assert_eq!(cache.with("b", Option::<&u32>::copied), Some(None));
+    assert_eq!(cache.with("c", Option::<&u32>::copied), None);
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_closure_may_use_the_cache_and_sees_what_it_removes_there() {
         drop(face(&cache).clear());
         put("a");
         cache.with("a", |again| {
-            assert_ne!(again.map(|a| &raw const *a), value.map(|a| &raw const *a))
+            assert_ne!(again.map(|a| &raw const *a), value.map(|a| &raw const *a));
         });
         value.cloned()
     });
@@ -178,7 +178,7 @@ fn disturb(cache: &MemoryCache<u64, Counted>, alive: &Arc<AtomicUsize>, seed: u6
             44..47 => drop(face(cache).put(key, face(cache).prepare(&key, Entry::absent()))),
             47 => _ = cache.remove_expired(),
             48 => cache.resize(random.u64(50..150)).unwrap(),
-            _ if step % 20 == 0 => drop(face(cache).clear()),
+            _ if step.is_multiple_of(20) => drop(face(cache).clear()),
             _ => {}
         }
     }
@@ -194,7 +194,7 @@ fn readers_see_whole_values_of_their_key_whatever_writers_do() {
         while !done.load(Ordering::Relaxed) {
             let key = random.u64(..300);
             let is_own = |value: &Counted| value.0 == key && *value.1 == key;
-            if seed % 2 == 0 {
+            if seed.is_multiple_of(2) {
                 let entry = face(&cache).get(&key);
                 assert!(entry.is_none_or(|entry| entry.value().is_none_or(is_own)));
             } else {
