@@ -13,9 +13,9 @@ fn a_closure_sees_the_value_where_it_is() {
     let cache = Memory::with_capacity(10).unwrap();
     put(&cache, "a", 7);
     put(&cache, "b", absent());
-    assert_eq!(cache.with("a", Option::<&u32>::copied), Some(Some(7)));
-    assert_eq!(cache.with("b", Option::<&u32>::copied), Some(None));
-    assert_eq!(cache.with("c", Option::<&u32>::copied), None);
+    assert_eq!(cache.with("a", |value| value.map(|value| value + 1)), Some(Some(8)));
+    assert_eq!(cache.with("b", |value| value.map(|value| value + 1)), Some(None));
+    assert_eq!(cache.with("c", |value| value.map(|value| value + 1)), None);
 }
 
 #[test]
