@@ -34,6 +34,8 @@ benches! {
     hits,
     locks,
     presence,
+    memory,
+    readthrough,
     redis,
     sizing,
     watch,
@@ -50,6 +52,7 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
         "presence" => presence::child(arguments),
         "watch" => watch::child(arguments),
         "watching" => watching::child(arguments),
+        "memory" => memory::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }

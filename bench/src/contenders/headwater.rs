@@ -2,13 +2,13 @@
 
 use super::shelf::Shelf;
 use super::{Cache, Contender, Fault, Outcome, Source, Value};
-use headwater::{Error, ErrorKind, Fetcher, LruCache, fetch_fn};
+use headwater::{Error, ErrorKind, Fetcher, MemoryCache, fetch_fn};
 use std::sync::Arc;
 
-/// `source -> LruCache`: the chain that is compared with the rivals.
+/// `source -> MemoryCache`: the chain that is compared with the rivals.
 pub(crate) struct Headwater;
 
-/// `source -> a store that takes its time -> LruCache`: the promises hold with a slower tier too.
+/// `source -> a store that takes its time -> MemoryCache`: the promises hold with a slower tier too.
 pub(crate) struct TwoTiers;
 
 impl Contender for Headwater {
@@ -31,8 +31,8 @@ impl Contender for TwoTiers {
     }
 }
 
-fn memory<V: Value>(capacity: usize) -> LruCache<str, V> {
-    LruCache::new(capacity as u64).expect("the capacity is not 0")
+fn memory<V: Value>(capacity: usize) -> MemoryCache<str, V> {
+    MemoryCache::with_capacity(capacity as u64).expect("the capacity is not 0")
 }
 
 fn fetcher<V: Value, S: Source<V>>(source: Arc<S>) -> impl Fetcher<Key = str, Value = V> {

@@ -11,6 +11,7 @@ mod moka;
 mod mutex_lru;
 mod quick_cache;
 mod shelf;
+pub(crate) mod shelves;
 
 pub(crate) use self::foyer::Foyer;
 pub(crate) use self::headwater::{Headwater, TwoTiers};

@@ -138,6 +138,13 @@ impl<T: Tier<Key = K, Value = V>, K: ?Sized + Key, V: Value> Resident<K, V> for 
         found
     }
 
+    fn value(&self, key: &K) -> Option<Option<V>> {
+        let begun = Instant::now();
+        let found = self.inner.resident()?.value(key);
+        self.latency.record(begun, 1);
+        found
+    }
+
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
         match self.inner.resident() {
             Some(inner) => inner.prepare(key, entry),

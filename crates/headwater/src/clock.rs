@@ -29,6 +29,19 @@ impl Moment {
     /// The end of the timeline, some 584 years after its beginning.
     pub const END: Self = Self(NonZeroU64::MAX);
 
+    /// As a number that is not 0, for a place that holds numbers.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The moment that [`bits`](Self::bits) are.
+    pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
+        match NonZeroU64::new(bits) {
+            Some(bits) => Some(Self(bits)),
+            None => None,
+        }
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     ///
     /// ```

@@ -1,8 +1,10 @@
 //! The synchronization primitives of everything that threads share, in one place, so that the
 //! schedule explorer (`crates/schedules`) can build the same code on its own.
 
-pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-pub(crate) use std::sync::{Arc, MutexGuard, OnceLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use std::sync::atomic::{
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+pub(crate) use std::sync::{Arc, MutexGuard, OnceLock};
 pub(crate) use std::thread_local;
 
 /// A mutex that a panic does not poison: what it guards is changed in steps that each leave it
@@ -26,25 +28,5 @@ impl<T> Mutex<T> {
             Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
         }
-    }
-}
-
-/// A lock that many may hold to read; as [`Mutex`], it is not poisoned.
-#[derive(Debug, Default)]
-pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
-
-impl<T> RwLock<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self(std::sync::RwLock::new(value))
-    }
-
-    #[inline]
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    #[inline]
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

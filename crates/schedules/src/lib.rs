@@ -1,4 +1,4 @@
-//! Runs the library's own flights, file for file, under the schedule explorer `shuttle`: each test
+//! Runs the library's own flights and its table in memory, file for file, under the schedule explorer `shuttle`: each test
 //! body is executed many times, with every lock and atomic a point at which another thread may come
 //! in.
 #![cfg(test)]
@@ -18,11 +18,15 @@ mod error;
 mod fetcher;
 #[path = "../../headwater/src/flight/mod.rs"]
 mod flight;
+mod memory;
+#[path = "../../headwater/src/tier/removals.rs"]
+mod removals;
 mod sync;
 
 pub(crate) use clock::{Clock, Moment};
 pub(crate) use entry::Entry;
 pub(crate) use error::{Error, ErrorKind, Result};
+pub(crate) use removals::{Cause, Removals};
 
 use flight::{Few, Flights, Landing, Request};
 use futures_util::FutureExt;

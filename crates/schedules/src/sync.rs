@@ -1,6 +1,8 @@
 //! The schedule explorer's primitives, under the names by which the library knows them.
 
-pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+pub(crate) use shuttle::sync::atomic::{
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 pub(crate) use shuttle::sync::{Arc, MutexGuard};
 pub(crate) use shuttle::thread_local;
 // Set once, by the one thread that polls the load: nothing to explore.

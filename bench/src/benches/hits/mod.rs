@@ -1,25 +1,26 @@
-//! `hits`: what a hit in memory costs, without a chain around it.
+//! `hits`: what a hit in memory costs, without a chain around it and with one.
 //!
-//! 100,000 resident keys are asked for by Zipf's law with exponent 0.99, on one thread and on two: a
+//! 100,000 resident keys are asked for by Zipf's law with exponent 0.99, on one thread and on several: a
 //! number by a number, and an `Arc` of 200 bytes by a `&str` of 23 to 36. The caches have room for
 //! twice as many entries, so that all keys are resident however their shards fill; a miss stops the
-//! bench. Each has the hasher that is its default.
+//! bench. Each has the hasher that is its default. The rows of exact LRU compare with who keeps that
+//! order too; the last row goes through the async call that reads through.
 //!
-//! Two threads meet at a lock only while both run: on a machine whose cores others are using they
-//! take turns, and locks look cheaper than they are.
+//! Several threads meet at a lock only while they run at once: on a machine whose cores others are using
+//! they take turns, and locks look cheaper than they are.
 
-mod contestants;
+mod chain;
 
 use super::Bench;
+use crate::contenders::shelves::{Key, Shelf, makers};
 use crate::harness::{Contestant, Options, Row, Table, Zipf, interleave};
-use contestants::{Shelf, shelves};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub(super) const BENCH: Bench = Bench {
     name: "hits",
-    about: "a hit in memory, without a chain: time against rivals, one thread and two",
+    about: "a hit in memory, without a chain and with one: time against rivals, alone and at once",
     crates: &["headwater", "quick_cache", "moka", "foyer-memory", "lru"],
     run,
 };
@@ -30,16 +31,24 @@ const LEGEND: &str = "The rival's time divided by headwater's: 1.00 is the same,
 const KEYS: usize = 100_000;
 const EXPONENT: f64 = 0.99;
 
+/// Who takes part in the rows of any policy, and in those of exact LRU.
+const ALL: &[&str] = &["headwater", "headwater, closure", "quick_cache", "moka", "foyer", "Mutex<lru>"];
+const LRU: &[&str] = &["headwater lru", "foyer lru", "Mutex<lru>"];
+
 fn run(options: &Options) -> Table {
     let mut table = Table::new("Hits in memory", LEGEND);
+    let numbers = || (0..KEYS as u64).map(|key| key.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
     for threads in [1, 2] {
-        let keys = (0..KEYS as u64).map(|key| key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        table.push(row::<u64, _>("u64", keys.collect(), || 7_u64, options, threads));
+        table.push(row::<u64, _>("u64", ALL, numbers(), || 7_u64, options, threads));
     }
     for threads in [1, 2] {
         let keys: Vec<String> = (0..KEYS).map(name).collect();
-        table.push(row::<str, _>("&str", keys, || Arc::new([7_u8; 200]), options, threads));
+        table.push(row::<str, _>("&str", ALL, keys, || Arc::new([7_u8; 200]), options, threads));
     }
+    for threads in [2, 8] {
+        table.push(row::<u64, _>("exact LRU, u64", LRU, numbers(), || 7_u64, options, threads));
+    }
+    table.push(chain::row(options));
     table
 }
 
@@ -58,29 +67,35 @@ struct Load<K> {
 
 fn row<Q, V>(
     what: &str,
+    contestants: &[&'static str],
     keys: Vec<Q::Owned>,
     value: fn() -> V,
     options: &Options,
     threads: usize,
 ) -> Row
 where
-    Q: ?Sized + contestants::Key,
+    Q: ?Sized + Key,
     V: Clone + Send + Sync + 'static,
 {
-    let mut random = fastrand::Rng::with_seed(options.seed);
-    let zipf = Zipf::new(KEYS, EXPONENT);
     let length = options.scale(1_000_000, 100_000) / threads;
-    let mut sequence = || (0..length).map(|_| zipf.sample(random.f64())).collect();
+    let mut random = fastrand::Rng::with_seed(options.seed);
+    let mut sequence = || wanted(&mut random, length);
     let sequences = (0..threads).map(|_| sequence()).collect();
     let load = Arc::new(Load { keys, sequences });
-    let contestants = shelves::<Q, V>(2 * KEYS, value).into_iter();
-    let contestants = contestants.map(|(name, shelf)| contestant(name, shelf, &load)).collect();
-    let laps = interleave(contestants, options.scale(21, 5), options.seed);
+    let taking_part = makers::<Q, V>().into_iter().filter(|(name, _)| contestants.contains(name));
+    let taking_part = taking_part.map(|(name, make)| contestant(name, make(2 * KEYS, value), &load));
+    let laps = interleave(taking_part.collect(), options.scale(21, 5), options.seed);
     let plural = if threads == 1 { "" } else { "s" };
-    laps.row(&format!("{what}, {threads} thread{plural}"), "headwater")
+    laps.row(&format!("{what}, {threads} thread{plural}"), contestants[0])
 }
 
-fn contestant<Q: ?Sized + contestants::Key>(
+/// Which keys are asked for.
+fn wanted(random: &mut fastrand::Rng, count: usize) -> Vec<u32> {
+    let zipf = Zipf::new(KEYS, EXPONENT);
+    (0..count).map(|_| zipf.sample(random.f64())).collect()
+}
+
+fn contestant<Q: ?Sized + Key>(
     name: &'static str,
     shelf: Box<dyn Shelf<Q>>,
     load: &Arc<Load<Q::Owned>>,
@@ -94,7 +109,7 @@ fn contestant<Q: ?Sized + contestants::Key>(
 }
 
 /// All threads' sequences at once; the time of the slowest.
-fn lap<Q: ?Sized + contestants::Key>(shelf: &dyn Shelf<Q>, load: &Load<Q::Owned>) -> Duration {
+fn lap<Q: ?Sized + Key>(shelf: &dyn Shelf<Q>, load: &Load<Q::Owned>) -> Duration {
     let start = Barrier::new(load.sequences.len());
     let run = |sequence: &[u32]| {
         start.wait();

@@ -26,8 +26,8 @@ use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value}
 ///   value's `Clone` and the clock run under it and must not use the cache.
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
 ///   only if the entry has an end. An entry takes some 27 bytes beside its key and value; 8 more each
-///   if entries have an end, a time of loading (those from a chain have), a weigher or a time to idle,
-///   16 if they have versions; memory grows by doubling.
+///   if entries have an end, a time of loading (those from a chain have), a version, a weigher or a time
+///   to idle; memory grows by doubling, and is used again, not given back, before the cache is dropped.
 ///
 /// ```
 /// use headwater::{fetch_fn, Fetcher, Headwater, LruCache};
@@ -105,12 +105,18 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 /// - *Who leaves*: a policy decides that goes by how lately *and* how often keys were wanted, finds
 ///   the right mix by itself, and is not impressed by scans and loops, which empty an [`LruCache`].
 ///   Prefer this one unless the order has to be exact.
-/// - *Threads*: keys are spread over [shards](MemoryBuilder::shards). A hit takes a lock that other
-///   hits may hold too, and once the entry is hot, writes nothing else. With a
-///   [`time_to_idle`](MemoryBuilder::time_to_idle), hits take turns.
+/// - *Threads*: a hit takes no lock, and once the entry is hot, writes nothing that another thread
+///   reads; with a [`time_to_idle`](MemoryBuilder::time_to_idle) it writes the entry's new end. Writes
+///   take the lock of one of the [shards](MemoryBuilder::shards) that keys are spread over.
+/// - *Freeing*: what leaves is dropped at once, outside every lock, if no other thread has ever read a
+///   cache; else by a later write to its shard: up to 64 entries per shard wait for it, but not more than
+///   a sixteenth of its capacity, and with a weigher no more than 8. What is removed by key, cleared or
+///   swept waits only for who reads at that moment. With a
+///   [listener](MemoryBuilder::on_removal), what has to wait is cloned for it.
 /// - *Shards*: each keeps its part of the capacity, so that a cache of several may evict a little
 ///   before the whole is full. One of fewer than 2,048 entries has one shard, unless told otherwise.
-/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 8 bytes more per entry, from
+/// - *Lives*, *versions*, *cost*: as in an [`LruCache`], but for a hit's `Clone`, which runs without a
+///   lock ([`with`](Self::with) needs none); the policy takes 8 bytes more per entry, from
 ///   when the cache is first full.
 ///
 /// ```
@@ -264,6 +270,30 @@ macro_rules! face_of_memory {
             /// ```
             pub fn iter(&self) -> impl Iterator<Item = (K::Owned, Entry<V>)> + '_ {
                 self.0.iter()
+            }
+
+            /// Has `read` look at the value of `key` where it is stored, if a live entry is here; the
+            /// value is `None` if the entry says that the key is absent. A use, as
+            /// [`get`](Tier::get) is, but nothing is cloned: an `Arc` that many threads look at is not
+            /// counted up and down. (An [`LruCache`] clones all the same, so as to hold no lock
+            /// meanwhile.)
+            ///
+            /// `read` may use the cache. Be short: nothing that leaves the cache while it runs is freed
+            /// before it ends.
+            ///
+            /// ```
+            /// use headwater::{Entry, MemoryCache, Tier};
+            ///
+            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            /// let cache = MemoryCache::<str, String>::with_capacity(10)?;
+            /// cache.put("a", &Entry::found("long".to_owned())).await?;
+            /// assert_eq!(cache.with("a", |text| text.map_or(0, String::len)), Some(4));
+            /// assert_eq!(cache.with("b", |_| ()), None);
+            /// # Ok::<(), headwater::Error>(())
+            /// # }).unwrap();
+            /// ```
+            pub fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+                self.0.with(key, read)
             }
 
             /// Removes all dead entries and returns how many they were. Takes time in proportion to

@@ -1,6 +1,6 @@
 //! Circular lists of slots, each slot on one of them, linked by numbers instead of pointers.
 
-use super::slab::Slot;
+use super::table::Slot;
 
 /// The slots that are the heads of the lists and hold no item.
 pub(super) const HEADS: usize = 3;

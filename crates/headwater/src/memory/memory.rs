@@ -3,6 +3,7 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
@@ -10,8 +11,9 @@ use super::life::Life;
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Bounds, Look, Outcome, Store, UNBOUNDED};
-use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, RwLock};
+use super::store::{Bounds, Look, Outcome, State, Store, UNBOUNDED, table};
+use super::table::{Freeing, Node, Pin, Reads, Table, pin};
+use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
     Cause, Clock, Entry, Error, ErrorKind, Key, Prepared, RemovalListener, Removals, Resident,
     Result, Value,
@@ -32,10 +34,9 @@ pub(super) struct Settings<K: ?Sized + Key, V: Value> {
     pub(super) listener: Option<RemovalListener<K::Owned, V>>,
 }
 
-/// A store behind its lock, on cache lines of its own. Some processors fetch lines in pairs, hence
-/// 128 bytes.
+/// A store, on cache lines of its own. Some processors fetch lines in pairs, hence 128 bytes.
 #[repr(align(128))]
-struct Shard<K: ?Sized + Key, V: Value>(RwLock<Store<K, V>>);
+struct Shard<K: ?Sized + Key, V: Value>(Table<K::Owned, V, State>);
 
 /// A cache in memory.
 pub(super) struct Memory<K: ?Sized + Key, V: Value> {
@@ -48,7 +49,8 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     hasher: RandomState,
     /// A power of two of them.
     shards: Box<[Shard<K, V>]>,
-    hits_are_shared: bool,
+    reads: Reads,
+    time_to_idle: Option<Duration>,
     sizing: Sizing,
     closed: OnceLock<()>,
 }
@@ -66,7 +68,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let shard = |number| {
             let capacity = part(bounds.capacity, number, shards);
             let absent_capacity = bounds.absent_capacity.div_ceil(shards as u64);
-            Shard(RwLock::new(Store::new(Bounds { capacity, absent_capacity, ..bounds })))
+            Shard(table(Bounds { capacity, absent_capacity, ..bounds }))
         };
         Self {
             settings,
@@ -74,7 +76,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             resizing: Mutex::new(()),
             hasher: RandomState::default(),
             shards: (0..shards).map(shard).collect(),
-            hits_are_shared: bounds.hits_are_shared(),
+            reads: bounds.reads(),
+            time_to_idle: bounds.time_to_idle,
             sizing,
             closed: OnceLock::new(),
         }
@@ -101,7 +104,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         self.capacity.store(capacity, Ordering::Relaxed);
         for (number, shard) in self.shards.iter().enumerate() {
             let part = part(capacity, number, self.shards.len());
-            while !shard.0.write().resize(part, AT_ONCE, &mut removals) {}
+            let step = |store: &mut Store<'_, K, V>| store.resize(part, AT_ONCE);
+            while !self.change(&shard.0, Freeing::Now, &mut removals, step) {}
         }
         drop(resizing);
         Ok(self.notifying(removals))
@@ -109,25 +113,41 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     pub(super) fn peek(&self, key: &K) -> Option<Entry<V>> {
         let hash = self.hasher.hash_one(key);
-        self.shard(hash).read().peek(hash, key, &self.settings.clock)
+        let Some(pin) = self.pin() else {
+            let mut locked = self.shard(hash).lock();
+            return Store::new(locked.parts()).peek(short(hash), key, &self.settings.clock);
+        };
+        let node = self.find(hash, key, &pin)?;
+        let is_dead = node.has_end() && node.is_dead(self.settings.clock.now());
+        (!is_dead).then(|| node.entry())
+    }
+
+    /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
+    /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
+    pub(super) fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+        let hash = self.hasher.hash_one(key);
+        match self.pin() {
+            Some(pin) => self.hit(hash, key, &pin).map(|node| read(node.value())),
+            None => self.get_locked(hash, key).map(|entry| read(entry.value())),
+        }
     }
 
     /// Found entries.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.read().len()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().state().len()).sum()
     }
 
     pub(super) fn absent_len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.read().absent_len()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().state().absent_len()).sum()
     }
 
     pub(super) fn weight(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.0.read().weight()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().state().weight()).sum()
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
         let mut total = MemoryStats::default();
-        self.shards.iter().for_each(|shard| total += shard.0.read().stats());
+        self.shards.iter().for_each(|shard| total += shard.0.lock().state().stats());
         total
     }
 
@@ -156,7 +176,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         page: &mut Vec<(K::Owned, Entry<V>)>,
     ) -> Option<(usize, usize)> {
         let now = self.settings.clock.now();
-        let next = self.shards.get(shard)?.0.read().copy(slot, AT_ONCE, now, page);
+        let mut locked = self.shards.get(shard)?.0.lock();
+        let next = Store::<K, V>::new(locked.parts()).copy(slot, AT_ONCE, now, page);
         Some(next.map_or((shard + 1, 0), |slot| (shard, slot)))
     }
 
@@ -168,17 +189,41 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Removes all that is dead; how many entries that were.
     pub(super) fn remove_expired(&self) -> usize {
         let now = self.settings.clock.now();
-        let mut count = 0;
-        for shard in &self.shards {
-            let mut next = Some(0);
-            while let Some(from) = next {
-                let mut removals = Removals::none();
-                next = shard.0.write().sweep(from, AT_ONCE, now, &mut removals);
-                count += removals.len();
-                drop(self.notifying(removals));
-            }
+        let sweep = |store: &mut Store<'_, K, V>, from| store.sweep(from, AT_ONCE, now);
+        self.shards.iter().map(|shard| self.step_through(&shard.0, sweep, drop)).sum()
+    }
+
+    /// Takes steps through all slots of a shard, and lets others in between; how many entries left.
+    fn step_through(
+        &self,
+        shard: &Table<K::Owned, V, State>,
+        step: impl Fn(&mut Store<'_, K, V>, usize) -> (Option<usize>, usize),
+        mut left: impl FnMut(Removals<K::Owned, V>),
+    ) -> usize {
+        let (mut next, mut total) = (Some(0), 0);
+        while let Some(from) = next {
+            let mut removals = Removals::none();
+            let step = |store: &mut Store<'_, K, V>| step(store, from);
+            let (after, count) = self.change(shard, Freeing::Now, &mut removals, step);
+            (next, total) = (after, total + count);
+            left(self.notifying(removals));
         }
-        count
+        total
+    }
+
+    /// Changes a shard under its lock.
+    fn change<R>(
+        &self,
+        shard: &Table<K::Owned, V, State>,
+        freeing: Freeing,
+        removals: &mut Removals<K::Owned, V>,
+        change: impl FnOnce(&mut Store<'_, K, V>) -> R,
+    ) -> R {
+        let mut locked = shard.lock();
+        let mut store = Store::new(locked.parts());
+        let outcome = change(&mut store);
+        store.settle(freeing, self.settings.listener.is_some(), removals);
+        outcome
     }
 
     /// Stores a copy of an entry, as a tier does.
@@ -204,27 +249,69 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     pub(super) fn close(&self) -> Removals<K::Owned, V> {
         // Closing twice finds nothing the second time, and that is all.
         let _ = self.closed.set(());
-        self.take_from_all(Store::close)
-    }
-
-    fn take_from_all(
-        &self,
-        take: impl Fn(&mut Store<K, V>) -> Store<K, V>,
-    ) -> Removals<K::Owned, V> {
-        let mut removals = Removals::none();
-        for shard in &self.shards {
-            let taken = take(&mut shard.0.write());
-            for (key, value) in taken.into_items() {
-                removals.push(key, value, Cause::Invalidated);
-            }
-        }
-        self.notifying(removals)
+        self.shards.iter().for_each(|shard| Store::<K, V>::new(shard.0.lock().parts()).close());
+        self.clear()
     }
 
     /// The store of a hash, chosen by bits that the store itself does not go by.
     #[inline]
-    fn shard(&self, hash: u64) -> &RwLock<Store<K, V>> {
+    fn shard(&self, hash: u64) -> &Table<K::Owned, V, State> {
         &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)].0
+    }
+
+    /// Begins to read without the lock, where that is possible.
+    #[inline(always)]
+    fn pin(&self) -> Option<Pin> {
+        if self.reads == Reads::Free { pin() } else { None }
+    }
+
+    #[inline(always)]
+    fn find<'a>(&'a self, hash: u64, key: &K, pin: &'a Pin) -> Option<Node<'a, K::Owned, V>> {
+        self.shard(hash).find(short(hash), key, pin)
+    }
+
+    /// The live entry of `key`, whose use is noted, where [reads](Bounds::reads) are free.
+    #[inline(always)]
+    fn hit<'a>(&'a self, hash: u64, key: &K, pin: &'a Pin) -> Option<Node<'a, K::Owned, V>> {
+        let node = self.find(hash, key, pin)?;
+        if node.has_end() && !self.outlives_this(node) {
+            self.bury(hash, key);
+            return None;
+        }
+        node.mark().bump();
+        self.sizing.note(hash);
+        Some(node)
+    }
+
+    /// Whether an entry that has an end is live; if so, and if it dies unless it is used, that is put
+    /// off.
+    fn outlives_this(&self, node: Node<'_, K::Owned, V>) -> bool {
+        let now = self.settings.clock.now();
+        let is_live = !node.is_dead(now);
+        if is_live && let Some(idle) = self.time_to_idle {
+            node.idle_until(now + idle);
+        }
+        is_live
+    }
+
+    /// Looks under the lock, as it has to be where each hit changes the order.
+    #[cold]
+    #[inline(never)]
+    fn get_locked(&self, hash: u64, key: &K) -> Option<Entry<V>> {
+        let mut locked = self.shard(hash).lock();
+        let mut store = Store::new(locked.parts());
+        match store.get(short(hash), key, &self.settings.clock) {
+            Look::Live(entry) => {
+                self.sizing.note(hash);
+                Some(entry)
+            }
+            Look::Missing => None,
+            Look::Dead => {
+                drop(locked);
+                self.bury(hash, key);
+                None
+            }
+        }
     }
 
     /// Takes out an entry that a look-up found dead, if it still is there.
@@ -232,7 +319,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     fn bury(&self, hash: u64, key: &K) {
         let mut removals = Removals::none();
         let now = self.settings.clock.now();
-        self.shard(hash).write().remove_dead(hash, key, now, &mut removals);
+        let bury = |store: &mut Store<'_, K, V>| store.remove_dead(short(hash), key, now);
+        self.change(self.shard(hash), Freeing::Together, &mut removals, bury);
         drop(self.notifying(removals));
     }
 
@@ -242,6 +330,11 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         }
         removals
     }
+}
+
+/// The 32 bits of a hash that a store goes by. The others choose the shard.
+fn short(hash: u64) -> u32 {
+    hash as u32
 }
 
 /// The part of a capacity that one of `shards` gets. All parts add up to the capacity.
@@ -256,23 +349,19 @@ fn part(capacity: u64, number: usize, shards: usize) -> u64 {
 impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
     fn get(&self, key: &K) -> Option<Entry<V>> {
-        let (hash, clock) = (self.hasher.hash_one(key), &self.settings.clock);
-        let shard = self.shard(hash);
-        let look = if self.hits_are_shared {
-            shard.read().get_shared(hash, key, clock)
-        } else {
-            shard.write().get(hash, key, clock)
-        };
-        match look {
-            Look::Live(entry) => {
-                self.sizing.note(hash);
-                Some(entry)
-            }
-            Look::Missing => None,
-            Look::Dead => {
-                self.bury(hash, key);
-                None
-            }
+        let hash = self.hasher.hash_one(key);
+        match self.pin() {
+            Some(pin) => self.hit(hash, key, &pin).map(Node::entry),
+            None => self.get_locked(hash, key),
+        }
+    }
+
+    #[inline]
+    fn value(&self, key: &K) -> Option<Option<V>> {
+        let hash = self.hasher.hash_one(key);
+        match self.pin() {
+            Some(pin) => self.hit(hash, key, &pin).map(|node| node.value().cloned()),
+            None => self.get_locked(hash, key).map(Entry::into_value),
         }
     }
 
@@ -289,24 +378,37 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         let hash = self.hasher.hash_one::<&K>(key.borrow());
         self.sizing.note(hash);
         let now = self.settings.clock.now();
-        let new = Arrival { hash, key, entry: entry.entry };
+        let new = Arrival { hash: short(hash), key, entry: entry.entry };
         let mut removals = Removals::none();
-        let outcome = self.shard(hash).write().put(new, entry.weight, now, &mut removals);
-        match outcome {
-            Outcome::Accepted => self.notifying(removals),
-            Outcome::Declined => removals,
+        let put = |store: &mut Store<'_, K, V>| store.put(new, entry.weight, now);
+        match self.change(self.shard(hash), Freeing::Together, &mut removals, put) {
+            Outcome::Kept => self.notifying(removals),
+            Outcome::Left(new, cause) => {
+                new.leave(cause, &mut removals);
+                self.notifying(removals)
+            }
+            Outcome::Declined(new) => {
+                new.leave(Cause::Replaced, &mut removals);
+                removals
+            }
         }
     }
 
     fn remove(&self, key: &K) -> Removals<K::Owned, V> {
         let hash = self.hasher.hash_one(key);
         let mut removals = Removals::none();
-        self.shard(hash).write().remove(hash, key, &mut removals);
+        let remove = |store: &mut Store<'_, K, V>| store.remove(short(hash), key);
+        self.change(self.shard(hash), Freeing::Now, &mut removals, remove);
         self.notifying(removals)
     }
 
     fn clear(&self) -> Removals<K::Owned, V> {
-        self.take_from_all(Store::take_all)
+        let mut all = Removals::none();
+        let clear = |store: &mut Store<'_, K, V>, from| store.clear(from, AT_ONCE);
+        for shard in &self.shards {
+            self.step_through(&shard.0, clear, |removals| all.append(removals));
+        }
+        self.notifying(all)
     }
 }
 

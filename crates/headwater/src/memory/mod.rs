@@ -2,33 +2,37 @@
 //! keeps what is wanted most, or everything.
 //!
 //! # The store
-//! Entries stand in the slots of a slab (a vector that reuses freed slots), and a hash table maps
-//! a key to its slot's number, so the table's own cells are four bytes wide and never move an
-//! entry. Each slot is linked into a circular list by slot numbers instead of pointers. The links lie
-//! apart from the entries: moving a slot writes to its two neighbours and to the list's head, and
-//! eight-byte links share cache lines where whole entries would not. So does all that not every entry
-//! has: ends, versions, weights.
+//! Entries stand in numbered slots that never move, and an index of one cache line per eight or ten
+//! entries maps a key's hash to its slot: the [`table`]. Each slot is linked into a circular list by
+//! slot numbers instead of pointers. The links lie apart from the entries: moving a slot writes to its
+//! two neighbours and to the list's head, and eight-byte links share cache lines where whole entries would
+//! not. So does all that not every entry has: ends, versions, weights.
 //!
 //! An exact LRU has one list of found entries, from the one used last to the one that was not used for
-//! longest: a hit moves its entry to the hot end, an eviction takes the cold end. A [`MemoryCache`]
-//! with a capacity leaves that to its [`policy`]: a hit only bumps a counter, under a lock that other
-//! hits may hold too.
+//! longest: a hit moves its entry to the hot end, an eviction takes the cold end. So a hit takes the
+//! lock. A [`MemoryCache`] leaves the order to its [`policy`], and a hit only bumps a counter that ends
+//! at 3: it takes no lock, and writes nothing that another thread reads once the entry is hot.
 //!
 //! What keeps it correct:
 //! - *Room is made before an entry moves in*, so that no observer ever sees more than the capacity,
 //!   and the sum of weights cannot overflow.
+//! - *An entry that is replaced is there all the time*: its successor takes its place in the index.
+//! - *What left is freed when nobody reads it any more*, a few at a time: see [`table`]. Until then it
+//!   is told to a listener as a clone, so that a listener hears of it at once.
 //! - *User code runs outside the lock*: weigher, life, listener, and the destructors of keys and
 //!   values. Whatever leaves is handed out as [`Removals`](crate::Removals). Hashes are computed
-//!   before locking and kept with the entry, so that growing the table hashes nothing. Only a
-//!   key's `Eq`, a value's `Clone` and the clock's `now` run inside: they must not use the cache.
+//!   before locking and kept with the entry, so that growing the index hashes nothing. Only a
+//!   key's `Eq`, the `Clone` of what is told early and an exact LRU's clock and `Clone` run inside: they
+//!   must not use the cache.
 //! - *Absent entries compete with each other only*: their list has its own bound, so made-up keys
 //!   cannot push out found entries, nor the other way round (promise R7).
 //!
 //! # The rooms
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
-//! shards, the lives and everything that must run without a lock. `store` is what one lock
-//! guards: `slab` and `node` are its entries, `lists` their order, `policy` who leaves. `sizing` is what
-//! a larger or smaller cache would do, measured beside it; `snapshot` takes entries to a file and back.
+//! shards, the lives and everything that must run without a lock. `table` has the entries, and all that
+//! is unsafe; `store` is what is done under its lock, with `node` for what an entry says, `lists` for
+//! the order, and `policy` for who leaves. `sizing` is what a larger or smaller cache would do, measured
+//! beside it; `snapshot` takes entries to a file and back.
 
 mod builder;
 mod cache;
@@ -39,11 +43,11 @@ mod memory;
 mod node;
 mod policy;
 mod sizing;
-mod slab;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod stats;
 mod store;
+mod table;
 
 pub use builder::MemoryBuilder;
 pub use cache::{LruCache, MemoryCache};

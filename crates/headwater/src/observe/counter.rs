@@ -1,5 +1,6 @@
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// How many lines a counter is spread over: as many threads count without meeting.
 const STRIPES: usize = 16;
@@ -11,12 +12,22 @@ const STRIPES: usize = 16;
 struct Stripe(AtomicU64);
 
 /// A counter that threads bump without writing the same line. Reading sums the stripes.
+///
+/// The first threads have a stripe of their own each, in every counter, and need no more than a load and
+/// a store to bump it; all others share one.
 #[derive(Debug, Default)]
 pub(crate) struct Counter([Stripe; STRIPES]);
 
 impl Counter {
+    #[inline]
     pub(crate) fn add(&self, amount: u64) {
-        self.0[own_stripe()].0.fetch_add(amount, Relaxed);
+        let own = own_stripe();
+        if own == SHARED {
+            self.0[SHARED].0.fetch_add(amount, Relaxed);
+        } else {
+            let stripe = &self.0[own % STRIPES].0;
+            stripe.store(stripe.load(Relaxed).wrapping_add(amount), Relaxed);
+        }
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -24,18 +35,57 @@ impl Counter {
     }
 }
 
-/// The stripe of this thread: threads take turns when they first count.
-fn own_stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static OWN: Cell<usize> = const { Cell::new(usize::MAX) });
-    // During the destruction of a thread's locals any stripe will do.
-    OWN.try_with(|own| {
-        if own.get() == usize::MAX {
-            own.set(NEXT.fetch_add(1, Relaxed) % STRIPES);
+/// The stripe of those that have none of their own.
+const SHARED: usize = 0;
+
+/// The stripes that nobody owns, as bits.
+static FREE: AtomicU32 = AtomicU32::new((1 << STRIPES) - 1 - (1 << SHARED));
+
+thread_local! {
+    /// This thread's stripe, for quick reach; unknown before it first counts.
+    static OWN: Cell<usize> = const { Cell::new(UNKNOWN) };
+    /// The same, given back when the thread ends.
+    static LEASE: Lease = Lease::take();
+}
+
+const UNKNOWN: usize = usize::MAX;
+
+struct Lease(usize);
+
+impl Lease {
+    fn take() -> Self {
+        let lowest = |free: u32| if free == 0 { None } else { Some(free & (free - 1)) };
+        match FREE.fetch_update(Acquire, Relaxed, lowest) {
+            Ok(free) => Self(free.trailing_zeros() as usize),
+            Err(_) => Self(SHARED),
         }
-        own.get()
-    })
-    .unwrap_or(0)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        OWN.set(SHARED);
+        if self.0 != SHARED {
+            // Released, so that who takes it sees all that was counted.
+            FREE.fetch_or(1 << self.0, Release);
+        }
+    }
+}
+
+#[inline]
+fn own_stripe() -> usize {
+    match OWN.get() {
+        UNKNOWN => take_stripe(),
+        own => own,
+    }
+}
+
+#[cold]
+fn take_stripe() -> usize {
+    // During the destruction of a thread's locals it is the shared one.
+    let own = LEASE.try_with(|lease| lease.0).unwrap_or(SHARED);
+    OWN.set(own);
+    own
 }
 
 #[cfg(test)]

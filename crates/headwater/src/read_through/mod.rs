@@ -249,9 +249,12 @@ where
         if self.is_closed.load(Relaxed) {
             return Some(Err(self.closed()));
         }
-        let entry = self.tier.resident()?.get(key)?;
-        self.count_hit(&entry);
-        Some(entry.into_outcome())
+        let value = self.tier.resident()?.value(key)?;
+        self.counters.hits.add(1);
+        if value.is_none() {
+            self.counters.absent_hits.add(1);
+        }
+        Some(value.ok_or(Error::not_found()))
     }
 
     fn request(&self, options: &FetchOptions) -> Request {

@@ -159,6 +159,12 @@ pub trait Resident<K: ?Sized + Key, V: Value>: Send + Sync {
     /// The live entry of `key`, or `None`.
     fn get(&self, key: &K) -> Option<Entry<V>>;
 
+    /// The value of the live entry of `key`, `Some(None)` if it is absent: for who wants no more of
+    /// the entry, which may take a store less. Provided: goes by [`get`](Self::get).
+    fn value(&self, key: &K) -> Option<Option<V>> {
+        self.get(key).map(Entry::into_value)
+    }
+
     /// Makes an entry ready to be stored: runs what user code decides about it (weight, life).
     ///
     /// Called without any lock, before [`put`](Self::put) gets the result.

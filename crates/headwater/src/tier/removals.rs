@@ -29,13 +29,15 @@ pub type RemovalListener<K, V> = Arc<dyn Fn(&K, &V, Cause) + Send + Sync>;
 pub struct Removals<K, V> {
     first: Option<(K, Option<V>, Cause)>,
     rest: Vec<(K, Option<V>, Cause)>,
+    /// What was told before, and only has to be dropped.
+    told: Vec<(K, Option<V>)>,
     listener: Option<RemovalListener<K, V>>,
 }
 
 impl<K, V> Removals<K, V> {
     /// Nothing left.
     pub const fn none() -> Self {
-        Self { first: None, rest: Vec::new(), listener: None }
+        Self { first: None, rest: Vec::new(), told: Vec::new(), listener: None }
     }
 
     /// Notes that `key` left; `value` is `None` for an entry that said "absent".
@@ -44,6 +46,20 @@ impl<K, V> Removals<K, V> {
             None => self.first = Some((key, value, cause)),
             Some(_) => self.rest.push((key, value, cause)),
         }
+    }
+
+    /// Takes what only has to be dropped.
+    pub(crate) fn discard(&mut self, key: K, value: Option<V>) {
+        self.told.push((key, value));
+    }
+
+    /// Takes over what another has. No listener is called by the other.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        other.listener = None;
+        for (key, value, cause) in other.first.take().into_iter().chain(other.rest.drain(..)) {
+            self.push(key, value, cause);
+        }
+        self.told.append(&mut other.told);
     }
 
     /// Has `listener` called for each on drop.

@@ -4,9 +4,12 @@
 
 mod bounded;
 mod face;
+mod histories;
 mod lives;
 mod model;
+mod readers;
 mod removals;
+mod size;
 mod sizing;
 #[cfg(feature = "snapshot")]
 mod snapshot;

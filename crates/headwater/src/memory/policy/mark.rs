@@ -1,60 +1,61 @@
-//! What a policy notes about one entry, in one byte beside it.
+//! What a policy notes about one entry, in two bytes beside it.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::memory::lists::List;
 
-/// The most uses that are told apart; also the bits that count them.
+/// The most uses that are told apart.
 const MOST_USES: u8 = 3;
-
-/// Set for an entry in small.
-const IN_SMALL: u8 = 4;
 
 /// How often an entry was used lately, up to [`MOST_USES`], and in which queue it is.
 ///
-/// A hit may note its use while others read the entry. Two at once may count as one: it is an
-/// estimate anyway. Once the count has reached its end, a hit writes nothing, so that threads do
-/// not take each other's copy of the line.
+/// A hit may note its use at any time. Two at once may count as one, and one may undo what the policy
+/// notes at the same moment: it is an estimate anyway. Once the count has reached its end, a hit writes
+/// nothing, so that threads do not take each other's copy of the line. The queue is no estimate, and
+/// is written by the policy only.
 #[derive(Debug, Default)]
-pub(in crate::memory) struct Mark(AtomicU8);
+pub(in crate::memory) struct Mark {
+    uses: AtomicU8,
+    queue: AtomicU8,
+}
 
 impl Mark {
     /// Notes a use.
     #[inline]
     pub(in crate::memory) fn bump(&self) {
-        let bits = self.0.load(Relaxed);
-        if bits & MOST_USES < MOST_USES {
-            self.0.store(bits + 1, Relaxed);
+        let uses = self.uses.load(Relaxed);
+        if uses < MOST_USES {
+            self.uses.store(uses + 1, Relaxed);
         }
     }
 
     /// Takes one use back, if there is one.
     pub(in crate::memory) fn spend(&self) -> bool {
-        let is_used = self.is_used();
-        if is_used {
-            self.0.store(self.0.load(Relaxed) - 1, Relaxed);
+        let uses = self.uses.load(Relaxed);
+        if uses > 0 {
+            self.uses.store(uses - 1, Relaxed);
         }
-        is_used
+        uses > 0
     }
 
     pub(in crate::memory) fn is_used(&self) -> bool {
-        self.0.load(Relaxed) & MOST_USES > 0
+        self.uses.load(Relaxed) > 0
     }
 
     /// Notes that the entry enters a queue, and keeps its uses.
     pub(in crate::memory) fn enter(&self, list: List) {
-        let uses = self.0.load(Relaxed) & MOST_USES;
-        self.0.store(uses | if list == List::Small { IN_SMALL } else { 0 }, Relaxed);
+        self.queue.store(u8::from(list == List::Small), Relaxed);
     }
 
     /// Notes that the entry enters main, and forgets its uses.
     pub(in crate::memory) fn begin_anew(&self) {
-        self.0.store(0, Relaxed);
+        self.uses.store(0, Relaxed);
+        self.enter(List::Main);
     }
 
     /// The queue of a found entry.
     pub(in crate::memory) fn list(&self) -> List {
-        if self.0.load(Relaxed) & IN_SMALL == 0 { List::Main } else { List::Small }
+        if self.queue.load(Relaxed) == 0 { List::Main } else { List::Small }
     }
 }
 

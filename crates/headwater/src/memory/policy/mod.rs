@@ -41,7 +41,7 @@ mod sketch;
 use self::ghosts::{Ghost, Ghosts};
 use self::sketch::Sketch;
 use super::lists::{List, Lists};
-use super::slab::Slot;
+use super::table::Slot;
 
 pub(super) use self::mark::Mark;
 
@@ -56,6 +56,9 @@ const MAIN_GHOSTS: f64 = 0.25;
 /// By how many entries a ghost of small moves the share. One of main moves it by as much more as
 /// ghosts of main are fewer.
 const STEP: f64 = 0.5;
+
+/// After so many turns of main's hand each entry has spent all its uses, if it was not used since.
+const MOST_TURNS: usize = 4;
 
 /// What the policy has to know of the entries in slots.
 pub(super) trait Entries {
@@ -198,9 +201,10 @@ impl Adaptive {
         rival
     }
 
-    /// Turns main's hand to the next entry that has no uses left.
+    /// Turns main's hand to the next entry that has no uses left; but not for ever, where hits that
+    /// go on meanwhile see to it that there is none.
     fn turn(&mut self, lists: &mut Lists, entries: &impl Entries) -> Option<Slot> {
-        loop {
+        for _ in 0..lists.len(List::Main) * MOST_TURNS {
             let slot = lists.coldest(List::Main)?;
             if !entries.mark(slot).is_some_and(Mark::spend) {
                 return Some(slot);
@@ -208,6 +212,7 @@ impl Adaptive {
             self.note(entries.hash(slot));
             lists.touch(List::Main, slot);
         }
+        lists.coldest(List::Main)
     }
 
     fn note(&mut self, hash: u32) {

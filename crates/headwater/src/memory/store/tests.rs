@@ -24,46 +24,85 @@ const COUNTED: Bounds =
 
 /// Hashes of few values, so that keys collide.
 fn arrival(key: u8, entry: Entry<u32>) -> Arrival<u8, u32> {
-    Arrival { hash: u64::from(key % 4), key, entry }
+    Arrival { hash: u32::from(key % 4), key, entry }
 }
 
-impl Store<u8, u32> {
+/// A store, and what left it since somebody looked.
+struct Shelf {
+    table: Table<u8, u32, State>,
+    left: Removals<u8, u32>,
+}
+
+impl Shelf {
+    fn new(bounds: Bounds) -> Self {
+        Self { table: table(bounds), left: Removals::none() }
+    }
+
+    /// Does something under the lock, and looks whether all is right after it.
+    fn with<R>(&mut self, change: impl FnOnce(&mut Store<'_, u8, u32>) -> R) -> R {
+        let mut locked = self.table.lock();
+        let mut store = Store::new(locked.parts());
+        let outcome = change(&mut store);
+        store.validate();
+        store.settle(Freeing::Now, true, &mut self.left);
+        store.validate();
+        outcome
+    }
+
+    /// How many left since the last call.
+    fn left(&mut self) -> usize {
+        std::mem::replace(&mut self.left, Removals::none()).len()
+    }
+
+    fn len(&self) -> usize {
+        self.table.lock().state().len()
+    }
+
+    fn holds(&mut self, key: u8) -> bool {
+        self.with(|store| store.writer.find(u32::from(key % 4), &key).is_some())
+    }
+
+    /// What became of a put: whether it changed anything, and how many left.
+    fn put(&mut self, key: u8, weight: u64) -> (bool, usize) {
+        let new = arrival(key, Entry::found(1));
+        let outcome = self.with(|store| store.put(new, weight, at(0)));
+        let own = usize::from(!matches!(outcome, Outcome::Kept));
+        (!matches!(outcome, Outcome::Declined(_)), self.left() + own)
+    }
+}
+
+impl Store<'_, u8, u32> {
     /// Recounts everything.
     fn validate(&self) {
+        let State { lists, weights, bounds, policy, .. } = &*self.state;
         let mut slots = Vec::new();
         for list in List::ALL {
-            let order = self.lists.order(list);
-            let weight = |slot: &Slot| self.held.weight(*slot);
-            assert_eq!(order.iter().map(weight).sum::<u64>(), self.lists.weight(list));
+            let order = lists.order(list);
+            assert_eq!(
+                order.iter().map(|slot| weights.get(*slot)).sum::<u64>(),
+                lists.weight(list)
+            );
             order.iter().for_each(|&slot| self.validate_node(list, slot));
             slots.extend(order);
         }
-        assert!(self.weight() <= self.bounds.capacity);
-        assert!(self.absent_len() as u64 <= self.bounds.absent_capacity);
-        assert!(self.policy.is_some() || self.lists.len(List::Small) == 0);
-        assert_eq!((self.table.len(), self.held.slab.len()), (slots.len(), slots.len()));
+        assert!(self.state.weight() <= bounds.capacity);
+        assert!(self.state.absent_len() as u64 <= bounds.absent_capacity);
+        assert!(policy.is_some() || lists.len(List::Small) == 0);
+        assert_eq!(self.writer.len(), slots.len());
+        let live = self.writer.slots(0).filter(|slot| self.writer.node(*slot).is_some());
         slots.sort_unstable();
-        slots.dedup();
-        assert_eq!(slots.len(), self.held.slab.len(), "each slot is on one list");
+        assert!(live.eq(slots), "each entry is on one list");
     }
 
     fn validate_node(&self, list: List, slot: Slot) {
-        let node = self.held.slab.get(slot).expect("a slot on a list holds a node");
-        assert_eq!(node.list(), list);
-        let found = self.find(node.hash().into(), node.key()).map(|(slot, _)| slot);
-        assert_eq!(found, Some(slot));
-        let (deadline, expiry) = (self.held.lanes.deadline(slot), self.held.lanes.expiry.get(slot));
+        let node = self.writer.node(slot).expect("a slot on a list holds a node");
+        assert_eq!(list_of(node), list);
+        assert_eq!(self.writer.find(node.hash(), node.key()).map(Node::slot), Some(slot));
+        let (deadline, expiry) = (node.deadline(), node.expiry());
         assert!(deadline <= expiry || expiry.is_none());
-        let has_end = self.bounds.time_to_idle.is_some() || expiry.is_some();
+        let has_end = self.state.bounds.time_to_idle.is_some() || expiry.is_some();
         assert_eq!(deadline.is_some(), has_end);
     }
-}
-
-fn put(store: &mut Store<u8, u32>, key: u8, weight: u64) -> (Outcome, usize) {
-    let mut removals = Removals::none();
-    let outcome = store.put(arrival(key, Entry::found(1)), weight, at(0), &mut removals);
-    store.validate();
-    (outcome, removals.len())
 }
 
 fn random_entry(second: u64) -> Entry<u32> {
@@ -79,36 +118,36 @@ fn random_entry(second: u64) -> Entry<u32> {
 }
 
 /// One random operation; `step` is also the time in quarters of a second.
-fn operate(store: &mut Store<u8, u32>, step: u64) {
+fn operate(shelf: &mut Shelf, step: u64) {
     let second = step / 4;
     let (key, clock) = (fastrand::u8(..24), Clock::new(At(at(second))));
-    let hash = u64::from(key % 4);
-    let mut removals = Removals::none();
+    let hash = u32::from(key % 4);
+    let bounds = shelf.table.lock().state().bounds;
     match fastrand::u8(..20) {
         0..8 => {
-            let look = if store.bounds.hits_are_shared() {
-                store.get_shared(hash, &key, &clock)
-            } else {
-                store.get(hash, &key, &clock)
-            };
-            if matches!(look, Look::Dead) {
-                store.remove_dead(hash, &key, at(second), &mut removals);
-                assert_eq!(removals.len(), 1);
+            if matches!(shelf.with(|store| store.get(hash, &key, &clock)), Look::Dead) {
+                shelf.left();
+                shelf.with(|store| store.remove_dead(hash, &key, at(second)));
+                assert_eq!(shelf.left(), 1);
             }
         }
         8..16 => {
-            let new = arrival(key, random_entry(second));
-            let _ = store.put(new, fastrand::u64(..24), at(second), &mut removals);
+            let (new, weight) = (arrival(key, random_entry(second)), fastrand::u64(..24));
+            shelf.with(|store| drop(store.put(new, weight, at(second))));
         }
-        16 => store.remove(hash, &key, &mut removals),
-        17 if store.bounds.capacity != UNBOUNDED => {
+        16 => shelf.with(|store| store.remove(hash, &key)),
+        17 if bounds.capacity != UNBOUNDED => {
             let capacity = fastrand::u64(1..30);
-            while !store.resize(capacity, 2, &mut removals) {
-                store.validate();
-            }
+            while !shelf.with(|store| store.resize(capacity, 2)) {}
         }
-        17 | 18 => drop(store.sweep(fastrand::usize(..8), 4, at(second), &mut removals)),
-        _ if step.is_multiple_of(50) => drop(store.take_all()),
+        17 | 18 => _ = shelf.with(|store| store.sweep(fastrand::usize(..8), 4, at(second))),
+        _ if step.is_multiple_of(50) => {
+            let mut from = Some(0);
+            while let Some(first) = from {
+                from = shelf.with(|store| store.clear(first, 5).0);
+            }
+            assert_eq!(shelf.len(), 0);
+        }
         _ => {}
     }
 }
@@ -121,78 +160,70 @@ fn random_operations_leave_every_count_and_link_right() {
     fastrand::seed(11);
     for bounds in [COUNTED, weighed, idle, unbounded] {
         for rule in [Rule::Lru, Rule::Adaptive] {
-            let mut store = Store::<u8, u32>::new(Bounds { rule, ..bounds });
-            for step in 0..6_000 {
-                operate(&mut store, step);
-                store.validate();
-            }
+            let mut shelf = Shelf::new(Bounds { rule, ..bounds });
+            (0..6_000).for_each(|step| operate(&mut shelf, step));
         }
     }
 }
 
 #[test]
-fn full_slab_evicts_from_the_same_list_or_declines() {
-    let mut store = Store::<u8, u32>::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
-    store.held.slab = Slab::new(2);
-    assert_eq!(put(&mut store, 1, 1), (Outcome::Accepted, 0));
-    assert_eq!(put(&mut store, 2, 1), (Outcome::Accepted, 0));
-    let mut removals = Removals::none();
-    store.put(arrival(9, Entry::absent()), 1, at(0), &mut removals);
-    store.validate();
-    assert_eq!((removals.len(), store.len(), store.absent_len()), (1, 2, 0));
-    assert_eq!(put(&mut store, 3, 1), (Outcome::Accepted, 1));
-    assert!(store.find(1, &1).is_none() && store.find(3, &3).is_some());
+fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
+    let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
+    shelf.with(|store| store.writer.set_limit(2));
+    assert_eq!(shelf.put(1, 1), (true, 0));
+    assert_eq!(shelf.put(2, 1), (true, 0));
+    let absent = shelf.with(|store| store.put(arrival(9, Entry::absent()), 1, at(0)));
+    assert!(matches!(absent, Outcome::Left(_, Cause::Evicted)));
+    assert_eq!((shelf.len(), shelf.table.lock().state().absent_len()), (2, 0));
+    assert_eq!(shelf.put(3, 1), (true, 1));
+    assert!(!shelf.holds(1) && shelf.holds(3));
 }
 
 #[test]
 fn lower_capacity_is_reached_in_steps_and_a_higher_one_at_once() {
     for rule in [Rule::Lru, Rule::Adaptive] {
-        let mut store = Store::<u8, u32>::new(Bounds { rule, capacity: 20, ..COUNTED });
-        (0..20).for_each(|key| assert_eq!(put(&mut store, key, 1).0, Outcome::Accepted));
-        let mut removals = Removals::none();
-        assert!(!store.resize(5, 10, &mut removals));
-        assert_eq!((store.bounds.capacity, store.len(), removals.len()), (10, 10, 10));
-        store.validate();
-        assert!(store.resize(5, 10, &mut removals));
-        assert_eq!((store.bounds.capacity, store.len(), removals.len()), (5, 5, 15));
-        assert!(store.resize(30, 1, &mut removals));
-        (100..125).for_each(|key| assert_eq!(put(&mut store, key, 1), (Outcome::Accepted, 0)));
-        assert_eq!(store.len(), 30);
+        let mut shelf = Shelf::new(Bounds { rule, capacity: 20, ..COUNTED });
+        (0..20).for_each(|key| assert!(shelf.put(key, 1).0));
+        let capacity = |shelf: &Shelf| shelf.table.lock().state().bounds.capacity;
+        assert!(!shelf.with(|store| store.resize(5, 10)));
+        assert_eq!((capacity(&shelf), shelf.len(), shelf.left()), (10, 10, 10));
+        assert!(shelf.with(|store| store.resize(5, 10)));
+        assert_eq!((capacity(&shelf), shelf.len(), shelf.left()), (5, 5, 5));
+        assert!(shelf.with(|store| store.resize(30, 1)));
+        (100..125).for_each(|key| assert_eq!(shelf.put(key, 1), (true, 0)));
+        assert_eq!(shelf.len(), 30);
     }
 }
 
 #[test]
 fn weights_near_the_end_of_numbers_do_not_overflow() {
-    let bounds = Bounds { capacity: u64::MAX, weighed: true, ..COUNTED };
-    let mut store = Store::<u8, u32>::new(bounds);
-    assert_eq!(put(&mut store, 1, u64::MAX), (Outcome::Accepted, 0));
-    assert_eq!(put(&mut store, 2, u64::MAX), (Outcome::Accepted, 1));
-    assert_eq!(put(&mut store, 3, 1), (Outcome::Accepted, 1));
-    assert_eq!(put(&mut store, 4, u64::MAX - 1), (Outcome::Accepted, 0));
-    assert_eq!((store.weight(), store.stats().evicted), (u64::MAX, 2));
+    let mut shelf = Shelf::new(Bounds { capacity: u64::MAX, weighed: true, ..COUNTED });
+    assert_eq!(shelf.put(1, u64::MAX), (true, 0));
+    assert_eq!(shelf.put(2, u64::MAX), (true, 1));
+    assert_eq!(shelf.put(3, 1), (true, 1));
+    assert_eq!(shelf.put(4, u64::MAX - 1), (true, 0));
+    let locked = shelf.table.lock();
+    assert_eq!((locked.state().weight(), locked.state().stats().evicted), (u64::MAX, 2));
 }
 
 #[test]
 fn sweep_goes_on_where_it_stopped() {
-    let mut store = Store::<u8, u32>::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
+    let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
     for key in 0..10 {
-        let mut removals = Removals::none();
         let entry = Entry::found(1).expires_at(at(u64::from(key % 2) + 1));
-        store.put(arrival(key, entry), 1, at(0), &mut removals);
+        shelf.with(|store| drop(store.put(arrival(key, entry), 1, at(0))));
     }
-    let mut removals = Removals::none();
-    assert_eq!(store.sweep(0, 4, at(1), &mut removals), Some(4));
-    assert_eq!(store.sweep(4, 4, at(1), &mut removals), Some(8));
-    assert_eq!(store.sweep(8, 4, at(1), &mut removals), None);
-    assert_eq!((removals.len(), store.len()), (5, 5));
-    store.validate();
+    assert_eq!(shelf.with(|store| store.sweep(0, 4, at(1))), (Some(4), 2));
+    assert_eq!(shelf.with(|store| store.sweep(4, 4, at(1))), (Some(8), 2));
+    assert_eq!(shelf.with(|store| store.sweep(8, 4, at(1))), (None, 1));
+    assert_eq!((shelf.left(), shelf.len()), (5, 5));
 }
 
 #[test]
 fn closed_store_keeps_nothing() {
-    let mut store = Store::<u8, u32>::new(COUNTED);
-    put(&mut store, 1, 1);
-    assert_eq!(store.close().into_items().count(), 1);
-    assert_eq!(put(&mut store, 2, 1), (Outcome::Declined, 1));
-    assert_eq!(store.len(), 0);
+    let mut shelf = Shelf::new(COUNTED);
+    shelf.put(1, 1);
+    shelf.with(|store| store.close());
+    assert_eq!(shelf.put(2, 1), (false, 1));
+    assert!(!shelf.holds(2));
 }

@@ -1,0 +1,35 @@
+//! A table that is read without a lock, and written under one. All unsafe code is in here.
+//!
+//! # What keeps it right
+//! 1. *Published whole*: an entry is written into a slot that nobody knows, and then its slot is
+//!    written into the [index] (release); who reads it there (acquire) sees all of it. Keys,
+//!    values and notes do not change after that, but for atomics.
+//! 2. *Unlinked, then waited for, then freed*: who leaves is first taken out of the index. Its slot
+//!    is emptied and used again only when everybody who read at that time has [moved on](records).
+//!    The same goes for an index that grew too small.
+//! 3. *One writer*: [`Writer`] exists under the table's mutex only, and all that changes the table
+//!    takes one by `&mut`.
+//!
+//! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
+//! that is replaced is replaced in its place, and an index that is replaced does not change any more.
+//!
+//! A table whose readers all take the lock anyway ([`Reads::Locked`]) shows nothing to the others and
+//! frees at once.
+#![allow(unsafe_code, reason = "each use says which of the three above it rests on")]
+
+mod barrier;
+mod index;
+mod readers;
+mod records;
+mod shared;
+mod slots;
+mod writer;
+
+pub(super) use self::readers::pin;
+pub(super) use self::records::Pin;
+pub(super) use self::shared::{Reads, Table};
+pub(super) use self::slots::{LANES, Lane, Node, Slot};
+pub(super) use self::writer::{Freeing, Writer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,411 @@
+//! Entries in numbered slots, which never move.
+//!
+//! Slots stand in segments that double in size, so that a cache grows without moving what somebody
+//! reads, and a slot's number tells its segment. What few entries have (an end, a version) stands in
+//! *lanes* beside the slots, of which a segment has memory only from the first entry that needs it.
+
+use super::super::lists::HEADS;
+use super::super::policy::Mark;
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+
+/// The number of a slot. It stays an entry's own until the entry has left. The first ones are the
+/// heads of the lists and hold nothing.
+pub(in crate::memory) type Slot = u32;
+
+/// The first segment has so many slots, each further one twice as many as the one before.
+const FIRST: usize = 16;
+
+/// From a slot to its place: the first slot's is the length of the first segment, so that a place's
+/// highest bit is its segment.
+const OFFSET: u32 = (FIRST - HEADS) as u32;
+
+/// One per bit of a place.
+const SEGMENTS: usize = u32::BITS as usize;
+
+/// What an entry may have beside its key and value, 64 bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::memory) enum Lane {
+    /// When its life ends.
+    Expiry = 0,
+    /// When it dies if it is not used.
+    IdleEnd = 1,
+    /// When it was loaded.
+    Loaded = 2,
+    /// Its version.
+    Version = 3,
+}
+
+pub(in crate::memory) const LANES: usize = 4;
+
+impl Lane {
+    pub(super) const ALL: [Self; LANES] =
+        [Self::Expiry, Self::IdleEnd, Self::Loaded, Self::Version];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// The entry has something in a lane that ends its life.
+const HAS_END: u8 = Lane::Expiry.bit() | Lane::IdleEnd.bit();
+/// The entry says that its key is absent: there is no value.
+const IS_ABSENT: u8 = 1 << 4;
+/// The slot holds an entry, be it one that has left and may still be read.
+const IS_FULL: u8 = 1 << 5;
+/// The entry has not left.
+const IS_LIVE: u8 = 1 << 6;
+
+/// A slot with room for an entry.
+pub(super) struct Cell<K, V> {
+    hash: AtomicU32,
+    mark: Mark,
+    state: AtomicU8,
+    key: UnsafeCell<MaybeUninit<K>>,
+    value: UnsafeCell<MaybeUninit<V>>,
+}
+
+impl<K, V> Cell<K, V> {
+    fn empty() -> Self {
+        Self {
+            hash: AtomicU32::new(0),
+            mark: Mark::default(),
+            state: AtomicU8::new(0),
+            key: UnsafeCell::new(MaybeUninit::uninit()),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Relaxed)
+    }
+}
+
+/// The slots of a cache. Pointers are those of the segments less the place of their first slot, so
+/// that a place added to one is the place's cell.
+pub(super) struct Slots<K, V> {
+    segments: [AtomicPtr<Cell<K, V>>; SEGMENTS],
+    lanes: [[AtomicPtr<AtomicU64>; SEGMENTS]; LANES],
+}
+
+/// What the one writer knows about the slots.
+pub(super) struct Stock {
+    /// The slots in each segment.
+    lens: [u32; SEGMENTS],
+    /// The place that was never used, and the end of the segment that it is in.
+    fresh: u32,
+    end: u32,
+    free: Vec<Slot>,
+    /// Slots in all segments.
+    allocated: usize,
+}
+
+impl Stock {
+    pub(super) fn new() -> Self {
+        Self {
+            lens: [0; SEGMENTS],
+            fresh: FIRST as u32,
+            end: FIRST as u32,
+            free: Vec::new(),
+            allocated: 0,
+        }
+    }
+
+    /// The last slot that there is memory for.
+    pub(super) fn last(&self) -> Slot {
+        self.end.wrapping_sub(1).wrapping_sub(OFFSET)
+    }
+
+    pub(super) fn allocated(&self) -> usize {
+        self.allocated
+    }
+
+    /// All slots that were ever used, from `first` on.
+    pub(super) fn used(&self, first: usize) -> impl Iterator<Item = Slot> + use<> {
+        let end = (self.fresh - OFFSET) as usize;
+        (first + HEADS..end).map(|slot| slot as Slot)
+    }
+
+    /// Takes a slot that is free.
+    pub(super) fn take(&mut self) -> Option<Slot> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        (self.fresh < self.end).then(|| {
+            self.fresh += 1;
+            self.fresh - 1 - OFFSET
+        })
+    }
+
+    fn holds(&self, place: u32) -> bool {
+        let segment = segment_of(place);
+        place.wrapping_sub(1 << segment) < self.lens[segment]
+    }
+}
+
+fn place_of(slot: Slot) -> u32 {
+    slot.wrapping_add(OFFSET)
+}
+
+#[inline]
+fn segment_of(place: u32) -> usize {
+    (place | 1).ilog2() as usize
+}
+
+impl<K, V> Slots<K, V> {
+    pub(super) fn new() -> Self {
+        Self {
+            segments: std::array::from_fn(|_| AtomicPtr::default()),
+            lanes: std::array::from_fn(|_| std::array::from_fn(|_| AtomicPtr::default())),
+        }
+    }
+
+    /// Adds memory: the next segment; whether there was one left. It is cut to what is `wanted`, but
+    /// only once: the numbers of slots that a cut leaves out are never used, and must not become many.
+    pub(super) fn grow(&self, stock: &mut Stock, wanted: usize) -> bool {
+        let last = stock.lens.iter().rposition(|len| *len > 0);
+        let segment = last.map_or(FIRST.ilog2() as usize, |last| last + 1);
+        if segment >= SEGMENTS {
+            return false;
+        }
+        let first: u32 = 1 << segment;
+        // No place is the last number, which has no successor.
+        let whole = (first as usize).min((u32::MAX - first) as usize);
+        let is_cut = stock.allocated + FIRST < first as usize;
+        let len = if is_cut || wanted == 0 { whole } else { whole.min(wanted) };
+        let cells: Box<[Cell<K, V>]> = (0..len).map(|_| Cell::empty()).collect();
+        let cells = Box::into_raw(cells).cast::<Cell<K, V>>();
+        self.segments[segment].store(cells.wrapping_sub(first as usize), Ordering::Release);
+        stock.lens[segment] = len as u32;
+        (stock.fresh, stock.end) = (first, first + len as u32);
+        stock.allocated += len;
+        true
+    }
+
+    /// The cell of a slot.
+    ///
+    /// # Safety
+    /// There has to be memory for the slot: it was taken from this stock.
+    #[inline]
+    unsafe fn cell(&self, slot: Slot) -> &Cell<K, V> {
+        let place = place_of(slot);
+        let segment = self.segments[segment_of(place)].load(Ordering::Relaxed);
+        // SAFETY: the segment of a slot that was taken is allocated, is not freed before `self` is
+        // dropped, and has the slot at this place of it.
+        unsafe { &*segment.wrapping_add(place as usize) }
+    }
+
+    /// The entry of a slot, be it one that has left already.
+    ///
+    /// # Safety
+    /// The slot has to hold an entry, and go on to hold it for `'a`.
+    #[inline]
+    pub(super) unsafe fn node<'a>(&'a self, slot: Slot) -> Node<'a, K, V> {
+        // SAFETY: a slot that holds an entry was taken.
+        let cell = unsafe { self.cell(slot) };
+        Node { slot, cell, slots: self }
+    }
+
+    /// Whether an entry that has not left is in the slot.
+    pub(super) fn is_live(&self, stock: &Stock, slot: Slot) -> bool {
+        // SAFETY: the stock says that there is memory for the slot.
+        stock.holds(place_of(slot)) && unsafe { self.cell(slot) }.state() & IS_LIVE != 0
+    }
+
+    /// Fills a slot.
+    ///
+    /// # Safety
+    /// The slot was taken from the stock, holds nothing, and no other thread knows it.
+    pub(super) unsafe fn fill(
+        &self,
+        stock: &Stock,
+        slot: Slot,
+        hash: u32,
+        key: K,
+        value: Option<V>,
+        notes: [Option<u64>; LANES],
+    ) {
+        // SAFETY: it was taken.
+        let cell = unsafe { self.cell(slot) };
+        cell.hash.store(hash, Ordering::Relaxed);
+        cell.mark.begin_anew();
+        let mut state = IS_FULL | IS_LIVE;
+        // SAFETY: nobody else looks at the slot, and what is overwritten needs no drop.
+        unsafe { (*cell.key.get()).write(key) };
+        match value {
+            // SAFETY: as above.
+            Some(value) => _ = unsafe { (*cell.value.get()).write(value) },
+            None => state |= IS_ABSENT,
+        }
+        for lane in Lane::ALL {
+            if let Some(note) = notes[lane as usize] {
+                self.note(stock, slot, lane).store(note, Ordering::Relaxed);
+                state |= lane.bit();
+            }
+        }
+        cell.state.store(state, Ordering::Relaxed);
+    }
+
+    /// A slot's place in a lane. The slot was taken from the stock.
+    fn note(&self, stock: &Stock, slot: Slot, lane: Lane) -> &AtomicU64 {
+        let place = place_of(slot);
+        assert!(stock.holds(place), "there is memory for a slot that was taken");
+        let segment = segment_of(place);
+        let lane = &self.lanes[lane as usize][segment];
+        if lane.load(Ordering::Relaxed).is_null() {
+            let notes: Box<[AtomicU64]> =
+                (0..stock.lens[segment]).map(|_| AtomicU64::new(0)).collect();
+            let notes = Box::into_raw(notes).cast::<AtomicU64>();
+            lane.store(notes.wrapping_sub(1 << segment), Ordering::Release);
+        }
+        // SAFETY: the lane of this segment is allocated, has as many places as the segment has
+        // slots, and is not freed before `self` is dropped.
+        unsafe { &*lane.load(Ordering::Relaxed).wrapping_add(place as usize) }
+    }
+
+    /// Notes that an entry has left. It can be read on.
+    ///
+    /// # Safety
+    /// The slot has to hold an entry.
+    pub(super) unsafe fn leave(&self, slot: Slot) {
+        // SAFETY: a slot that holds an entry was taken.
+        let cell = unsafe { self.cell(slot) };
+        cell.state.store(cell.state() & !IS_LIVE, Ordering::Relaxed);
+    }
+
+    /// Takes the entry out of a slot, which is free from then on.
+    ///
+    /// # Safety
+    /// The slot has to hold an entry, and nobody may look at it any more.
+    pub(super) unsafe fn empty(&self, stock: &mut Stock, slot: Slot) -> (K, Option<V>) {
+        // SAFETY: a slot that holds an entry was taken.
+        let cell = unsafe { self.cell(slot) };
+        let is_found = cell.state() & IS_ABSENT == 0;
+        cell.state.store(0, Ordering::Relaxed);
+        stock.free.push(slot);
+        // SAFETY: the entry's key was written, nobody else looks at it, and the state says now that
+        // it is gone, so that it is not read again.
+        let key = unsafe { (*cell.key.get()).assume_init_read() };
+        // SAFETY: as the key, where the entry is a found one.
+        let value = is_found.then(|| unsafe { (*cell.value.get()).assume_init_read() });
+        (key, value)
+    }
+
+    /// Drops all entries and frees all memory.
+    ///
+    /// # Safety
+    /// Nobody may look at any of it any more.
+    pub(super) unsafe fn free(&mut self, stock: &mut Stock) {
+        for slot in stock.used(0) {
+            // SAFETY: the slot was taken at least once.
+            if stock.holds(place_of(slot)) && unsafe { self.cell(slot) }.state() & IS_FULL != 0 {
+                // SAFETY: it holds an entry, and nobody looks.
+                drop(unsafe { self.empty(stock, slot) });
+            }
+        }
+        for (segment, len) in stock.lens.iter_mut().enumerate() {
+            let (len, first) = (std::mem::take(len) as usize, 1 << segment);
+            let cells = std::mem::take(self.segments[segment].get_mut());
+            // SAFETY: it is what `grow` made, and is forgotten with this.
+            unsafe { free_slice(cells, first, len) };
+            for lane in &mut self.lanes {
+                // SAFETY: it is what `note` made, and is forgotten with this.
+                unsafe { free_slice(std::mem::take(lane[segment].get_mut()), first, len) };
+            }
+        }
+    }
+}
+
+/// Frees the slice of `len` items whose pointer, less `first`, this is; null is none.
+///
+/// # Safety
+/// It has to come from a box, and not be used again.
+unsafe fn free_slice<T>(less: *mut T, first: usize, len: usize) {
+    if !less.is_null() {
+        let items = std::ptr::slice_from_raw_parts_mut(less.wrapping_add(first), len);
+        // SAFETY: the caller says so.
+        drop(unsafe { Box::from_raw(items) });
+    }
+}
+
+/// An entry where it is stored.
+pub(in crate::memory) struct Node<'a, K, V> {
+    slot: Slot,
+    cell: &'a Cell<K, V>,
+    slots: &'a Slots<K, V>,
+}
+
+impl<K, V> Clone for Node<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Node<'_, K, V> {}
+
+impl<'a, K, V> Node<'a, K, V> {
+    pub(in crate::memory) fn slot(self) -> Slot {
+        self.slot
+    }
+
+    #[inline]
+    pub(in crate::memory) fn hash(self) -> u32 {
+        self.cell.hash.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(in crate::memory) fn key(self) -> &'a K {
+        // SAFETY: a node is made of a slot that holds an entry for `'a`, whose key was written before
+        // anybody could find it, and is not written again until it is gone.
+        unsafe { (*self.cell.key.get()).assume_init_ref() }
+    }
+
+    /// The value; `None` for an entry that says "absent".
+    #[inline]
+    pub(in crate::memory) fn value(self) -> Option<&'a V> {
+        let is_found = self.cell.state() & IS_ABSENT == 0;
+        // SAFETY: as the key; a found entry has a value.
+        is_found.then(|| unsafe { (*self.cell.value.get()).assume_init_ref() })
+    }
+
+    pub(in crate::memory) fn is_absent(self) -> bool {
+        self.cell.state() & IS_ABSENT != 0
+    }
+
+    #[inline]
+    pub(in crate::memory) fn mark(self) -> &'a Mark {
+        &self.cell.mark
+    }
+
+    /// Whether something ends its life.
+    #[inline]
+    pub(in crate::memory) fn has_end(self) -> bool {
+        self.cell.state() & HAS_END != 0
+    }
+
+    /// What it has in a lane.
+    #[inline]
+    pub(in crate::memory) fn note(self, lane: Lane) -> Option<u64> {
+        self.lane(lane).map(|note| note.load(Ordering::Relaxed))
+    }
+
+    /// Raises what it has in a lane, if it has that.
+    pub(in crate::memory) fn raise(self, lane: Lane, to: u64) {
+        if let Some(note) = self.lane(lane) {
+            note.fetch_max(to, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn lane(self, lane: Lane) -> Option<&'a AtomicU64> {
+        if self.cell.state() & lane.bit() == 0 {
+            return None;
+        }
+        let place = place_of(self.slot);
+        let notes = self.slots.lanes[lane as usize][segment_of(place)].load(Ordering::Relaxed);
+        // SAFETY: the state says that the entry has a note there, so the lane of its segment is
+        // allocated, and it is not freed before `slots` is dropped.
+        Some(unsafe { &*notes.wrapping_add(place as usize) })
+    }
+}

@@ -1,0 +1,19 @@
+//! The library's table, but for where it finds the records of threads.
+#![allow(unsafe_code, reason = "the files are the library's")]
+
+#[path = "../../../../headwater/src/memory/table/index.rs"]
+mod index;
+mod readers;
+#[path = "../../../../headwater/src/memory/table/records.rs"]
+mod records;
+#[path = "../../../../headwater/src/memory/table/shared.rs"]
+mod shared;
+#[path = "../../../../headwater/src/memory/table/slots.rs"]
+mod slots;
+#[path = "../../../../headwater/src/memory/table/writer.rs"]
+mod writer;
+
+pub(super) use self::readers::pin;
+pub(super) use self::shared::{Reads, Table};
+pub(super) use self::slots::{LANES, Node, Slot};
+pub(super) use self::writer::Freeing;
