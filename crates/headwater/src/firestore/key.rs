@@ -148,6 +148,11 @@ impl Collection {
         Self { is_escaping: false, is_hashing: false, ..self }
     }
 
+    /// `projects/P/databases/D`.
+    pub(super) fn database(&self) -> &str {
+        self.prefix.split_once("/documents/").map_or("", |(database, _)| database)
+    }
+
     /// The document under which it is (or the root of all), and its name there.
     pub(super) fn parent(&self) -> (&str, &str) {
         let path = self.prefix.trim_end_matches('/');

@@ -38,8 +38,7 @@ pub(super) struct Aim {
 
 impl Aim {
     pub(super) fn new(collection: &Collection, equal: Vec<Equal>) -> Self {
-        let path = collection.prefix().trim_end_matches('/');
-        let (parent, id) = path.rsplit_once('/').unwrap_or_default();
+        let (parent, id) = collection.parent();
         Self {
             database: collection.database().to_owned(),
             parent: parent.to_owned(),
