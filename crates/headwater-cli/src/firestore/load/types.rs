@@ -113,7 +113,9 @@ fn integer(text: &str) -> Option<i64> {
 
 /// A number with or without a fraction, which only decimals have: not `1e5`, nor `.5`.
 fn double(text: &str) -> Option<f64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let Some((whole, fraction)) = text.split_once('.') else {
+        return integer(text).map(|whole| whole as f64);
+    };
     let whole = whole.strip_prefix('-').unwrap_or(whole);
     integer(whole).filter(|whole| *whole >= 0)?;
     let is_decimal = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
