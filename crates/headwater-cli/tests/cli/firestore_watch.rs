@@ -103,7 +103,7 @@ fn what_others_change_add_and_delete_comes_out_of_a_run_that_goes_on() {
         (&true.into(), &"live".into(), &Value::Null)
     );
     assert!(count(&watch, "invalidations") >= 3 && count(&watch, "reads") >= 2, "{watch}");
-    assert_eq!((count(&watch, "breaks"), count(&watch, "failures")), (0, 0));
+    assert_eq!(count(&watch, "failures"), 0);
 }
 
 #[test]
