@@ -71,8 +71,10 @@ Watching (--watch; with a source in Firestore):
   The first record waits until the watch has caught up, for up to 10 seconds; a warning says if it has
   not, or goes down later, and the run goes on. Meanwhile entries are as old as their --ttl lets them get.
   With --redis, one of the runs that share its namespace listens, and the others hear of changes from
-  there; Redis is emptied, in that namespace, when nobody had listened before or for a long time. It
-  cannot be combined with --go-compatible, whose entries cannot be emptied.
+  there. When that one ends, another takes over within 5 seconds, and makes up for what changed meanwhile.
+  Redis is emptied, in that namespace, when it is not known what changed since somebody listened: the
+  first time, after a week, after a run of a moment only. So it cannot be combined with --go-compatible,
+  whose entries cannot be emptied.
   What it costs: at its beginning each document of the collection is billed as one read (with --redis
   only those that changed since somebody listened), later each changed document, and a probe every
   few seconds while nothing changes, some 35,000 reads a day. The summary tells how many.
