@@ -374,7 +374,8 @@ fn an_interrupted_load_says_so_and_goes_on_where_it_was() {
     let summary: Value = serde_json::from_str(run.ends_with(143)).unwrap();
     assert_eq!(summary["interrupted"], "sigterm");
     let rows = summary["rows"].as_u64().unwrap();
-    assert!(rows > 1_200 && world.has(&format!("people/{}", rows - 1)), "{run:?}");
+    // Two batches, and what it had read of the rest by then.
+    assert!(rows >= 1_000 && world.has(&format!("people/{}", rows - 1)), "{run:?}");
     assert!(!world.has(&format!("people/{rows}")), "{run:?}");
     let before = world.document("people/7");
     let mut expected = plain(3_000);
