@@ -42,6 +42,10 @@ Examples:
     headwater enrich --input flights.ndjson --key tailnum --as plane \\
       --redis redis://127.0.0.1:6379 --source firestore://my-project/planes -o out.ndjson
 
+  A stream that does not end, with changes of the collection seen a moment after they are made:
+    tail -F flights.ndjson |
+      headwater enrich --key tailnum --as plane --source firestore://my-project/planes --watch
+
 Redis (--redis; a build with `cargo build --release --features redis`):
   What memory lacks is looked up there, and what the source has is stored there. Machines that run
   at the same time ask the source once per key. A server that cannot be reached, refuses the password
@@ -62,6 +66,19 @@ Firestore (a build with `cargo build --release --features firestore`):
   tells how many. Credentials are those of the environment (`gcloud auth application-default login`,
   GOOGLE_APPLICATION_CREDENTIALS). The variable FIRESTORE_EMULATOR_HOST=HOST:PORT has an emulator asked.
 
+Watching (--watch; with a source in Firestore):
+  Documents that others change, add or delete are looked up again, from then on, without any --ttl.
+  The first record waits until the watch has caught up, for up to 10 seconds; a warning says if it has
+  not, or goes down later, and the run goes on. Meanwhile entries are as old as their --ttl lets them get.
+  With --redis, one of the runs that share its namespace listens, and the others hear of changes from
+  there. When that one ends, another takes over within 5 seconds, and makes up for what changed meanwhile.
+  Redis is emptied, in that namespace, when it is not known what changed since somebody listened: the
+  first time, after a week, after a run of a moment only. So it cannot be combined with --go-compatible,
+  whose entries cannot be emptied.
+  What it costs: at its beginning each document of the collection is billed as one read (with --redis
+  only those that changed since somebody listened), later each changed document, and a probe every
+  few seconds while nothing changes, some 35,000 reads a day. The summary tells how many.
+
 Keys:
   A string is looked up as it is, a number as it is written (so 1 and 1.0 differ); columns of text are
   compared with that text. Null or no such field: the record has no key. An empty string is a key.
@@ -77,7 +94,10 @@ JSON (--json), one object:
   rejected (failed at once, while it was known to be down), down (how often it was), unreadable
   (values that are none of ours; each was a miss), dropped_fills; firestore (null with another source):
   reads (billed), missing (of these, documents that do not exist), calls, retries, no_ids (keys that no
-  document can have).
+  document can have); watch (null without --watch): caught_up (whether it had before the first record),
+  state at the end (\"live\", \"following\" while another run listens, \"catching_up\" or \"down\"), error
+  (null, or what went wrong last, if nothing has gone well since), changes, invalidations, clears (how
+  often all was invalidated), reads (billed, on top of those of firestore), breaks, failures (of tiers).
   It is printed on stdout with -o FILE, and otherwise on stderr, where nothing else is then printed.
   A run that cannot begin (exit code 2) prints its error as text.
 
@@ -234,6 +254,11 @@ pub(crate) struct EnrichArgs {
 
     #[command(flatten)]
     pub(crate) redis: RedisArgs,
+
+    /// Keep memory and Redis up with changes that anybody makes to the collection of a `firestore://`
+    /// source, while the run lasts; costs reads (see Watching below)
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     /// How long a found entry is kept, in memory and in Redis: `250ms`, `90s`, `1h` [default: the
     /// whole run, and 1h in Redis]

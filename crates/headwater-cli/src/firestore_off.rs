@@ -1,12 +1,15 @@
 //! What stands for Firestore in a build without it: the same names, and a clear error.
 
 use crate::args::LoadArgs;
-use crate::enrich::FirestoreSummary;
+use crate::enrich::{FirestoreSummary, WatchSummary};
+use crate::json::Json;
 use crate::load::{Loaded, Progressed};
+use crate::redis;
 use crate::rows::Rows;
 use crate::source::Opened;
 use crate::source::url::Documents;
 use anyhow::{Result, bail};
+use headwater::BoxCache;
 
 const MISSING: &str =
     "this build has no Firestore support: build with `cargo build --release --features firestore`";
@@ -17,11 +20,41 @@ pub(crate) async fn open_source(documents: &Documents) -> Result<Opened> {
 }
 
 /// Never exists.
-pub(crate) enum Counted {}
+pub(crate) enum Collection {}
 
-impl Counted {
+impl Collection {
+    /// Never called.
+    pub(crate) fn watch(
+        &self,
+        _: &BoxCache<str, Json>,
+        _: Option<&redis::Tier>,
+    ) -> Result<Watching> {
+        match *self {}
+    }
+
     /// Never called.
     pub(crate) fn summary(&self) -> FirestoreSummary {
+        match *self {}
+    }
+}
+
+/// Never exists.
+#[derive(Clone)]
+pub(crate) enum Watching {}
+
+impl Watching {
+    /// Never called.
+    pub(crate) async fn catch_up(&self) -> Option<String> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub(crate) async fn tell(self, _: impl Fn(&str)) {
+        match self {}
+    }
+
+    /// Never called.
+    pub(crate) async fn end(&self) -> WatchSummary {
         match *self {}
     }
 }

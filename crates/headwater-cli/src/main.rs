@@ -14,6 +14,8 @@ mod firestore;
 mod input;
 mod json;
 mod load;
+#[cfg(any(feature = "redis", feature = "firestore"))]
+mod outage;
 mod output;
 mod progress;
 mod record;

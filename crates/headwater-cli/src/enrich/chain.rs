@@ -1,7 +1,7 @@
 //! The chain that a run looks keys up in, from its options.
 
 use crate::args::EnrichArgs;
-use crate::firestore::Counted;
+use crate::firestore::{Collection, Watching};
 use crate::json::Json;
 use crate::progress::grouped;
 use crate::redis;
@@ -17,8 +17,10 @@ pub(super) struct Chain {
     /// One per tier, the fastest first.
     pub(super) latencies: Vec<Latency>,
     pub(super) redis: Option<redis::Tier>,
-    /// What the source counts by itself, if it does.
-    pub(super) counted: Option<Counted>,
+    /// The source, if it is a collection of Firestore.
+    pub(super) collection: Option<Collection>,
+    /// What keeps the tiers up with it, if that is asked for.
+    pub(super) watching: Option<Watching>,
     pub(super) source_duplicates: u64,
     pub(super) source_no_key: u64,
 }
@@ -33,7 +35,7 @@ impl Chain {
             max_line: args.max_line,
             go: args.redis.go_compatible,
         };
-        let Opened { fetcher, duplicates, no_key, mut notes, counted } =
+        let Opened { fetcher, duplicates, no_key, mut notes, collection } =
             source::open(&wanted).await?;
         let left_out = [
             (duplicates, "rows with a key that came before (the last row of each key counts)"),
@@ -64,7 +66,19 @@ impl Chain {
             tier.ready().await;
         }
         let (source_duplicates, source_no_key) = (duplicates, no_key);
-        let chain = Self { cache, latencies, redis, counted, source_duplicates, source_no_key };
+        let watching = match collection.as_ref().filter(|_| args.watch) {
+            Some(collection) => Some(collection.watch(&cache, redis.as_ref())?),
+            None => None,
+        };
+        let chain = Self {
+            cache,
+            latencies,
+            redis,
+            collection,
+            watching,
+            source_duplicates,
+            source_no_key,
+        };
         Ok((chain, notes))
     }
 

@@ -8,6 +8,7 @@ mod chain;
 mod pipeline;
 mod sink;
 mod summary;
+mod watch;
 
 use crate::args::EnrichArgs;
 use crate::exit::{Exit, complain, say};
@@ -30,7 +31,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-pub(crate) use summary::{FirestoreSummary, RedisSummary};
+pub(crate) use summary::{FirestoreSummary, RedisSummary, WatchSummary};
 use summary::{Summary, Tally};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -70,6 +71,7 @@ fn prepare(args: &EnrichArgs) -> Result<Job> {
     if args.redis.go_compatible && args.redis.url.is_none() && !is_redis {
         bail!("--go-compatible: is for a Redis, and there is none");
     }
+    watch::refuse_vain(args)?;
     same::refuse_same_files(args)?;
     let input = input::open(&args.input, args.format)?;
     let (name, live, bytes) = (input.name.clone(), input.live, input.progress.clone());
@@ -119,9 +121,16 @@ fn execute(args: &EnrichArgs, job: Job, begun: Instant) -> Result<Exit> {
             }
         };
         let signals = signal::listen(announce).context("listening for signals")?;
+        if let Some(watching) = &chain.watching {
+            let speak = announces.then(|| progress.speaker());
+            watch::begin(watching, signals.clone(), speak).await;
+        }
         let (feed, batches) = mpsc::channel(AHEAD);
         spawn_reader(records, reading, feed)?;
-        let ended = pipeline.run(batches, sink, signals).await;
+        let mut ended = pipeline.run(batches, sink, signals).await;
+        if let Some(watching) = &chain.watching {
+            ended.watched = Some(watching.end().await);
+        }
         if ended.stop.is_none() {
             chain.close().await;
         }

@@ -7,6 +7,7 @@
 
 use super::answer::{Answered, Plan, answer};
 use super::sink::{Sink, Stop};
+use super::summary::WatchSummary;
 use crate::input::Feed;
 use crate::json::Json;
 use crate::signal::{Signal, Signals};
@@ -27,6 +28,8 @@ pub(super) struct Ended {
     /// Why it ended before the input did, unless by a signal.
     pub(super) stop: Option<Stop>,
     pub(super) signal: Option<Signal>,
+    /// What `--watch` did until then.
+    pub(super) watched: Option<WatchSummary>,
 }
 
 /// What looks batches up.

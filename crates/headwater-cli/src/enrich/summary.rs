@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::pipeline::Ended;
 use super::sink::Stop;
-use crate::firestore::Counted;
+use crate::firestore::Collection;
 use crate::progress::{grouped, rate};
 use headwater::{Stats, TierStats};
 use serde::Serialize;
@@ -40,6 +40,7 @@ pub(super) struct Summary {
     tiers: Vec<TierSummary>,
     redis: Option<RedisSummary>,
     firestore: Option<FirestoreSummary>,
+    watch: Option<WatchSummary>,
     #[serde(skip)]
     elapsed: Duration,
 }
@@ -84,6 +85,39 @@ pub(crate) struct FirestoreSummary {
     pub(crate) no_ids: u64,
 }
 
+/// What `--watch` did, and how it stood at the end.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct WatchSummary {
+    /// Whether it had caught up before the first record.
+    pub(crate) caught_up: bool,
+    pub(crate) state: &'static str,
+    /// What went wrong last, if nothing has gone well since.
+    pub(crate) error: Option<String>,
+    pub(crate) changes: u64,
+    pub(crate) invalidations: u64,
+    /// How often everything was invalidated.
+    pub(crate) clears: u64,
+    /// Documents told and probes answered: each is billed as one read.
+    pub(crate) reads: u64,
+    /// Streams that broke, fell silent or were refused.
+    pub(crate) breaks: u64,
+    /// How often a tier could not be told.
+    pub(crate) failures: u64,
+}
+
+impl WatchSummary {
+    /// What is to be said of an end at which the tiers were not kept up.
+    fn warning(&self) -> Option<String> {
+        let what = match self.state {
+            "down" => "was down at the end, so later changes were not seen",
+            "catching_up" => "had not caught up at the end, so some changes were not seen",
+            _ => return None,
+        };
+        let why = self.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        Some(format!("--watch {what}{why}"))
+    }
+}
+
 impl Summary {
     /// Puts together what was counted where.
     pub(super) fn new(tally: &Tally, chain: &Chain, elapsed: Duration, ended: &Ended) -> Self {
@@ -112,7 +146,8 @@ impl Summary {
             error,
             tiers: tiers.collect(),
             redis,
-            firestore: chain.counted.as_ref().map(Counted::summary),
+            firestore: chain.collection.as_ref().map(Collection::summary),
+            watch: ended.watched.clone(),
             elapsed,
         }
     }
@@ -147,6 +182,7 @@ impl Summary {
                  namespace?",
             );
         }
+        warnings.extend(self.watch.as_ref().and_then(WatchSummary::warning));
         warnings
     }
 
@@ -187,6 +223,16 @@ impl Summary {
         rows.push(vec!["source".to_owned(), format!("{keys} keys"), format!("{batches} batches")]);
         if let Some(firestore) = &self.firestore {
             rows.push(vec!["  billed".to_owned(), format!("{} reads", grouped(firestore.reads))]);
+        }
+        if let Some(watch) = &self.watch {
+            let invalidations = format!("{} invalidations", grouped(watch.invalidations));
+            let reads = format!("{} reads billed", grouped(watch.reads));
+            rows.push(vec![
+                "watch".to_owned(),
+                invalidations,
+                reads,
+                watch.state.replace('_', " "),
+            ]);
         }
         rows
     }

@@ -1,18 +1,22 @@
-//! Firestore: a collection as a source, and as a target of `load`.
+//! Firestore: a collection as a source that may be watched, and as a target of `load`.
 
 mod load;
 mod node;
 mod source;
+mod watch;
 
 pub(crate) use load::Loader;
-pub(crate) use source::{Counted, open_source};
+pub(crate) use source::{Collection, open_source};
+pub(crate) use watch::Watching;
 
 use crate::source::url::Documents;
 use anyhow::{Result, anyhow};
+use headwater::Value;
 use headwater::firestore::client::gcloud_sdk::tonic::Status;
 use headwater::firestore::client::{FirestoreDb, FirestoreDbOptions};
 use headwater::firestore::{FirestoreBuilder, FirestoreSource, connect_with};
 use node::Node;
+use serde::de::DeserializeOwned;
 use std::error::Error as _;
 
 /// Reads the program's values.
@@ -28,8 +32,11 @@ async fn connect(documents: &Documents) -> Result<FirestoreDb> {
 }
 
 /// The collection, as it is to be read.
-fn source(db: FirestoreDb, documents: &Documents) -> Result<Source> {
-    let builder: FirestoreBuilder<str, Node> = Source::builder(db, &documents.path);
+fn source<V>(db: FirestoreDb, documents: &Documents) -> Result<FirestoreSource<str, V>>
+where
+    V: Value + DeserializeOwned,
+{
+    let builder: FirestoreBuilder<str, V> = FirestoreSource::builder(db, &documents.path);
     let builder = if documents.escape { builder.escape_keys() } else { builder };
     builder.build().map_err(|error| in_words(documents, &error))
 }

@@ -1,29 +1,48 @@
 //! A collection as the source of truth.
 
 use super::node::Node;
+use super::watch::Watching;
 use super::{Source, connect, source};
 use crate::enrich::FirestoreSummary;
 use crate::json::Json;
+use crate::redis;
 use crate::source::Opened;
 use crate::source::url::Documents;
 use anyhow::Result;
-use headwater::{BoxFetcher, Entry, Error, ErrorKind, FetchOptions, Fetcher};
+use headwater::firestore::client::FirestoreDb;
+use headwater::{BoxCache, BoxFetcher, Entry, Error, ErrorKind, FetchOptions, Fetcher};
 
 /// Connects, on the present runtime.
 pub(crate) async fn open_source(documents: &Documents) -> Result<Opened> {
-    let source = source(connect(documents).await?, documents)?;
-    let counted = Some(Counted(source.clone()));
+    let db = connect(documents).await?;
+    let source: Source = source(db.clone(), documents)?;
+    let collection = Collection { source: source.clone(), db, documents: documents.clone() };
     let fetcher = BoxFetcher::new(Records(source));
-    Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes: Vec::new(), counted })
+    let collection = Some(collection);
+    Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes: Vec::new(), collection })
 }
 
-/// What a source counts by itself.
-pub(crate) struct Counted(Source);
+/// A collection beside the chain that reads it.
+pub(crate) struct Collection {
+    source: Source,
+    db: FirestoreDb,
+    documents: Documents,
+}
 
-impl Counted {
-    /// What it has counted so far.
+impl Collection {
+    /// Has a chain over it follow its changes, on the present runtime; with Redis one process does for
+    /// all that share it.
+    pub(crate) fn watch(
+        &self,
+        chain: &BoxCache<str, Json>,
+        redis: Option<&redis::Tier>,
+    ) -> Result<Watching> {
+        Watching::start(self.db.clone(), &self.documents, chain, redis)
+    }
+
+    /// What the source has counted so far.
     pub(crate) fn summary(&self) -> FirestoreSummary {
-        let stats = self.0.stats();
+        let stats = self.source.stats();
         FirestoreSummary {
             reads: stats.reads,
             missing: stats.missing,

@@ -26,7 +26,7 @@ pub(crate) async fn open_source(server: &Server, wanted: &Wanted<'_>) -> Result<
     let connected = config.read_timeout(READ_TIMEOUT).connect().await;
     let cache = connected.map_err(|error| in_words(server, &error))?;
     let fetcher = BoxFetcher::new(RedisSource { cache, is_go: wanted.go });
-    Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes: Vec::new(), counted: None })
+    Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes: Vec::new(), collection: None })
 }
 
 struct RedisSource {

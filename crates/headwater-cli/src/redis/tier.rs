@@ -4,9 +4,12 @@ use super::{Cache, config, in_words, is_down, unreadable};
 use crate::args::{EnrichArgs, RedisArgs};
 use crate::enrich::RedisSummary;
 use crate::json::Json;
+use crate::outage::{self, Stands};
 use crate::source::url::{self, Place, Server};
 use crate::timed::{Latency, Timed};
 use anyhow::{Result, bail};
+#[cfg(feature = "firestore")]
+use headwater::redis::RedisStore;
 use headwater::redis::{BreakerState, Coherence};
 use headwater::{BoxCache, ChainBuilder, Fetcher, Source, Tier as _, TierStats};
 use std::path::Path;
@@ -21,8 +24,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(1);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server may take until it tells of changes.
 const LISTENING: Duration = Duration::from_millis(500);
-/// How often it is looked whether the server went down or came back.
-const WATCH: Duration = Duration::from_millis(100);
 
 /// The tier as the run sees it; clones are the same one.
 #[derive(Clone)]
@@ -87,19 +88,17 @@ impl Tier {
 
     /// Says when the server goes down and when it is back, for as long as it is polled.
     pub(crate) async fn watch(self, say: impl Fn(&str)) {
-        let mut was_down = false;
-        loop {
-            tokio::time::sleep(WATCH).await;
-            let is_down = self.cache.stats().breaker != BreakerState::Closed;
-            match (was_down, is_down) {
-                (false, true) => {
-                    say(&format!("warning: {}: down; going on from the source", self.shown));
-                }
-                (true, false) => say(&format!("{}: back", self.shown)),
-                _ => {}
-            }
-            was_down = is_down;
-        }
+        let stands = || match self.cache.stats().breaker {
+            BreakerState::Closed => Stands::Well,
+            _ => Stands::Down(format!("{}: down; going on from the source", self.shown)),
+        };
+        outage::tell(stands, false, &format!("{}: back", self.shown), say).await;
+    }
+
+    /// What the processes that share this tier meet in.
+    #[cfg(feature = "firestore")]
+    pub(crate) fn store(&self) -> RedisStore {
+        self.cache.store()
     }
 
     /// What it counted, and what the engine did.

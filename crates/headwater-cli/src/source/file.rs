@@ -27,7 +27,7 @@ pub(super) fn open(path: &Path, wanted: &Wanted<'_>) -> Result<Opened> {
         notes.push(format!("{name} has no rows: every key will be absent"));
     }
     let fetcher = BoxFetcher::new(FileSource { by_key });
-    Ok(Opened { fetcher, duplicates, no_key: rows.no_key(), notes, counted: None })
+    Ok(Opened { fetcher, duplicates, no_key: rows.no_key(), notes, collection: None })
 }
 
 /// Rows by key.

@@ -3,7 +3,7 @@
 mod file;
 pub(crate) mod url;
 
-use crate::firestore::Counted;
+use crate::firestore::Collection;
 use crate::json::Json;
 use anyhow::Result;
 use headwater::BoxFetcher;
@@ -19,8 +19,8 @@ pub(crate) struct Opened {
     pub(crate) no_key: u64,
     /// Anything else that its user should know.
     pub(crate) notes: Vec<String>,
-    /// What it counts by itself, if it does.
-    pub(crate) counted: Option<Counted>,
+    /// The collection, if it is one of Firestore.
+    pub(crate) collection: Option<Collection>,
 }
 
 /// What is asked of a source.

@@ -26,7 +26,7 @@ pub(crate) fn open_source(table: &Table, wanted: &Wanted<'_>) -> Result<Opened> 
     let reader = Reader::new(table, key).with_context(|| name.clone())?;
     let notes = reader.notes(&name)?;
     let fetcher = BoxFetcher::new(SqliteSource(Arc::new(reader)));
-    Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes, counted: None })
+    Ok(Opened { fetcher, duplicates: 0, no_key: 0, notes, collection: None })
 }
 
 struct SqliteSource(Arc<Reader>);

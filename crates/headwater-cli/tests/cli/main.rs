@@ -16,6 +16,8 @@
 mod emulator;
 #[cfg(feature = "firestore")]
 mod firestore;
+#[cfg(feature = "firestore")]
+mod firestore_watch;
 #[cfg(all(feature = "firestore", feature = "redis"))]
 mod full_chain;
 mod input;

@@ -15,6 +15,7 @@ pub(crate) struct Expected {
     lines: Vec<String>,
 }
 
+#[cfg(all(feature = "firestore", feature = "redis"))]
 impl Expected {
     pub(crate) fn records(&self) -> u64 {
         self.lines.len() as u64

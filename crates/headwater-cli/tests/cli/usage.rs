@@ -13,7 +13,14 @@ fn help_has_examples_and_exit_codes() {
     {
         assert!(help.ok().contains(words), "{words}");
     }
-    for words in ["firestore://", "billed", "\"latitude\":..", "FIRESTORE_EMULATOR_HOST"] {
+    for words in [
+        "firestore://",
+        "billed",
+        "--watch",
+        "35,000 reads a day",
+        "\"latitude\":..",
+        "FIRESTORE_EMULATOR_HOST",
+    ] {
         assert!(help.stdout.contains(words), "{words}");
     }
     let help = room.run(&["load", "--help"]);
@@ -69,6 +76,21 @@ fn a_command_line_that_makes_no_sense_is_told() {
     run.fails(2, "--as k: is the key itself");
 }
 
+#[test]
+fn a_watch_that_cannot_be_kept_is_refused() {
+    let room = Room::new();
+    let words = "--watch: follows the changes of a collection of Firestore, which --source";
+    room.enrich("{}", &["--watch", "-o", "out"]).fails(2, words);
+    let place = "firestore://demo/planes";
+    let fails = |more: &[&str], words: &str| {
+        let base = ["enrich", "--key", "k", "--as", "v", "--watch", "--source", place, "-o", "out"];
+        room.run(&[&base[..], more].concat()).fails(2, words);
+    };
+    fails(&["--redis", "redis://h", "--go-compatible"], "--watch: cannot be used with --go-compat");
+    fails(&["--memory", "0"], "--watch: there is nothing to keep up: --memory is 0");
+    assert!(!room.has("out"));
+}
+
 #[cfg(not(feature = "redis"))]
 #[test]
 fn a_build_without_redis_says_how_to_get_it() {
@@ -90,6 +112,8 @@ fn a_build_without_firestore_says_how_to_get_it() {
     let place = "firestore://demo/planes?key=k";
     let words = "this build has no Firestore support: build with `cargo build --release --features firestore`";
     room.run(&["enrich", "--key", "k", "--as", "v", "--source", place]).fails(2, words);
+    let watched = ["enrich", "--key", "k", "--as", "v", "--source", place, "--watch"];
+    room.run(&watched).fails(2, words);
     room.run(&["load", "source.csv", place]).fails(2, words);
 }
 
