@@ -112,8 +112,9 @@ impl Watch {
         }
     }
 
-    /// Ends it, and waits until nothing of it works any more. The chain, the source and its client go
-    /// on; a lease of a fleet is given back. Again, it does nothing.
+    /// Ends it, and waits until nothing of it listens or tells any more. The chain, the source and its
+    /// client go on. A lease of a fleet is given back by a task of its own: if the runtime ends before
+    /// that, another process takes over when the lease ends by itself. Again, it does nothing.
     ///
     /// # Errors
     /// None so far.
