@@ -85,7 +85,7 @@ fn measure(mode: &str, span: Duration, seed: u64) -> (Findings, Trouble) {
     let to_redis: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::to(redis.port())).collect();
     let to_server: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::to(server.port())).collect();
     let files: Vec<PathBuf> = (0..PROCESSES).map(history).collect();
-    let writer = Writer::start(server.host().to_owned(), seed);
+    let writer = Writer::start(server.host(), seed);
     let arguments = (0..PROCESSES).map(|number| {
         let host = format!("127.0.0.1:{}", to_server[number].port());
         let (url, file) = (to_redis[number].url(), files[number].display().to_string());
@@ -121,11 +121,11 @@ struct Writer {
 
 impl Writer {
     /// All documents are there when it has started.
-    fn start(host: String, seed: u64) -> Self {
+    fn start(host: &str, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("the system gives a runtime");
-        let documents = runtime.block_on(Documents::at(&host));
+        let documents = runtime.block_on(Documents::at(host));
         for key in 0..KEYS {
             assert!(runtime.block_on(documents.write(&format!("k{key}"), 1)), "it takes them");
         }
