@@ -133,7 +133,7 @@ fn operate(shelf: &mut Shelf, step: u64) {
         }
         8..16 => {
             let (new, weight) = (arrival(key, random_entry(second)), fastrand::u64(..24));
-            shelf.with(|store| drop(store.put(new, weight, at(second))));
+            let _ = shelf.with(|store| store.put(new, weight, at(second)));
         }
         16 => shelf.with(|store| store.remove(hash, &key)),
         17 if bounds.capacity != UNBOUNDED => {
@@ -211,7 +211,7 @@ fn sweep_goes_on_where_it_stopped() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
     for key in 0..10 {
         let entry = Entry::found(1).expires_at(at(u64::from(key % 2) + 1));
-        shelf.with(|store| drop(store.put(arrival(key, entry), 1, at(0))));
+        let _ = shelf.with(|store| store.put(arrival(key, entry), 1, at(0)));
     }
     assert_eq!(shelf.with(|store| store.sweep(0, 4, at(1))), (Some(4), 2));
     assert_eq!(shelf.with(|store| store.sweep(4, 4, at(1))), (Some(8), 2));
@@ -223,6 +223,7 @@ fn sweep_goes_on_where_it_stopped() {
 fn closed_store_keeps_nothing() {
     let mut shelf = Shelf::new(COUNTED);
     shelf.put(1, 1);
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "it does not compile otherwise")]
     shelf.with(|store| store.close());
     assert_eq!(shelf.put(2, 1), (false, 1));
     assert!(!shelf.holds(2));
