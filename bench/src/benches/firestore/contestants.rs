@@ -193,14 +193,14 @@ async fn client(host: &str) -> FirestoreDb {
     FirestoreDb::with_options_auth(options, nobody).await.expect("the server is there")
 }
 
+/// In transactions, because batches of writes are for administrators only.
 async fn fill(db: &FirestoreDb) {
-    let writer = db.create_simple_batch_writer().await.expect("a writer");
     for start in (0..KEYS).step_by(BATCH) {
-        let mut batch = writer.new_batch();
+        let mut writes = db.begin_transaction().await.expect("the server begins one");
         for number in start..start + BATCH {
             let write = db.fluent().update().in_col(COLLECTION).document_id(Record::key(number));
-            write.object(&Record::new(number)).add_to_batch(&mut batch).expect("a write");
+            write.object(&Record::new(number)).add_to_transaction(&mut writes).expect("a write");
         }
-        batch.write().await.expect("the server stores");
+        writes.commit().await.expect("the server stores");
     }
 }

@@ -11,13 +11,14 @@
 //!   oneself;
 //! - `bare get` is the client's read of one document.
 //!
-//! Everybody has two threads, but for one at a time, which has one.
+//! Everybody has two threads, but for one at a time, which has one. The last rows are those of
+//! `freshness`.
 //!
 //! [`FirestoreSource`]: headwater::firestore::FirestoreSource
 
 mod contestants;
 
-use super::Bench;
+use super::{Bench, freshness};
 use crate::harness::{Options, Row, Table, interleave};
 use crate::processes::Hidane;
 use contestants::{Many, One, World};
@@ -25,14 +26,15 @@ use std::sync::Arc;
 
 pub(super) const BENCH: Bench = Bench {
     name: "firestore",
-    about: "fetch and fetch_many from Firestore's emulator: time against the bare client",
+    about: "fetch and fetch_many from Firestore's emulator against the bare client; freshness",
     crates: &["firestore", "tokio"],
     run,
 };
 
 const LEGEND: &str = "The rival's time divided by headwater's: 1.00 is the same, higher is better for \
     us. In brackets the median time of one operation: of a batch of 100 keys, or of one key; among \
-    many at once, the time of all divided by their number.";
+    many at once, the time of all divided by their number. The last rows: from before a document's \
+    change is sent until a fetch in the process that listens, or in another, sees it.";
 
 fn run(options: &Options) -> Table {
     let server = Hidane::start();
@@ -45,6 +47,7 @@ fn run(options: &Options) -> Table {
     for (world, at_once) in [(&alone, 1), (&world, 64)] {
         table.push(one(options, world, at_once));
     }
+    freshness::rows(options).into_iter().for_each(|row| table.push(row));
     table
 }
 

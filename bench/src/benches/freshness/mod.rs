@@ -27,22 +27,28 @@ const LEGEND: &str = "From before the bare client's write is sent until a fetch 
     Redis sees it; fetched once per millisecond. `listener` is the process that listens for both.";
 
 fn run(options: &Options) -> Table {
+    let mut table = Table::new("Freshness after a change at Firestore", LEGEND);
+    rows(options).into_iter().for_each(|row| table.push(row));
+    table
+}
+
+/// What is measured; `firestore` shows it too.
+pub(super) fn rows(options: &Options) -> Vec<Row> {
     let changes = options.scale(200, 40);
     let mut delays = measure(changes);
-    let mut table = Table::new("Freshness after a change at Firestore", LEGEND);
     delays.iter_mut().for_each(|(_, delays)| delays.sort_unstable());
-    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
+    let row = |(name, share): (&str, f64)| {
         let cell = |delays: &[u64]| {
             let at = ((delays.len() as f64 * share) as usize).min(delays.len().saturating_sub(1));
             Cell::count(delays.get(at).copied().unwrap_or_default() / 1_000, None)
         };
-        table.push(Row {
+        Row {
             name: format!("fresh after, {name}, µs"),
             detail: Some(format!("{changes} changes")),
             cells: delays.iter().map(|(who, delays)| (*who, cell(delays))).collect(),
-        });
-    }
-    table
+        }
+    };
+    [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)].into_iter().map(row).collect()
 }
 
 /// The delays of each process, in nanoseconds.

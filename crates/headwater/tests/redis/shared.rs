@@ -205,6 +205,7 @@ async fn a_load_after_the_end_of_a_life_is_stored() {
     let one = world.process_with(short).await;
     let two = world.process().await;
     one.fetch("a").await.unwrap();
+    until("the fill", || async { fills(&one) > 0 }).await;
     until("the end of a life", || async { world.server.tell("PTTL fleet:a") == "-2" }).await;
     two.fetch("a").await.unwrap();
     world.until_no_leases().await;
