@@ -126,6 +126,11 @@ impl Clock {
         Self(Some(Arc::new(time)))
     }
 
+    /// Whether it is the system's, which goes on whatever happens.
+    pub(crate) fn is_system(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Moment {

@@ -291,7 +291,7 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     }
 
     /// What both kinds of `build` do.
-    pub(super) fn build_memory(self) -> Result<Memory<K, V>> {
+    pub(super) fn build_memory(self) -> Result<Arc<Memory<K, V>>> {
         match self.fault() {
             Some(fault) => Err(Error::new(ErrorKind::InvalidConfig, fault)),
             None => Ok(self.into_memory()),
@@ -299,7 +299,7 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     }
 
     /// The cache of settings that have no fault.
-    pub(super) fn into_memory(self) -> Memory<K, V> {
+    pub(super) fn into_memory(self) -> Arc<Memory<K, V>> {
         let shards = self.shards.unwrap_or_else(|| self.usual_shards());
         let absent_capacity = if self.settings.life.absent_ttl.is_zero() {
             0

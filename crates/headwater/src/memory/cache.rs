@@ -18,8 +18,12 @@ use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value}
 ///   ones have [a bound of their own](MemoryBuilder::absent_capacity) beside it.
 /// - *Lives*: an entry lives until the end that it brings, or for less: see
 ///   [`time_to_live`](MemoryBuilder::time_to_live) and [`time_to_idle`](MemoryBuilder::time_to_idle).
-///   A dead entry is never returned; it is removed when it is met, when room is needed, by later
-///   puts (two at each cold end), or by [`remove_expired`](Self::remove_expired).
+///   A dead entry is never returned. It is removed when it is met, by later puts (up to 16 each), within
+///   some two seconds by a thread named `headwater-expiry`, or by
+///   [`remove_expired`](Self::remove_expired). All caches of the process share the thread; it is there
+///   only while some cache has entries whose lives end, and listeners that it calls find the runtime
+///   around them, if any, in which the first of these was put. Caches with a clock of their own do
+///   without it.
 /// - *Versions*: an entry that is older than the live one of its key is declined.
 /// - *Threads*: one lock guards everything, because an exact order is one order. It is held for a
 ///   few dozen nanoseconds; weigher, listener and destructors run outside of it. A key's `Eq`, a
@@ -27,7 +31,7 @@ use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value}
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
 ///   only if the entry has an end. An entry takes some 27 bytes beside its key and value; 8 more each
 ///   if entries have an end, a time of loading (those from a chain have), a version, a weigher or a time
-///   to idle; memory grows by doubling, and is used again, not given back, before the cache is dropped.
+///   to idle, and 8 more if either ends their lives; memory grows by doubling, and is used again, not given back, before the cache is dropped.
 ///
 /// ```
 /// use headwater::{fetch_fn, Fetcher, Headwater, LruCache};
@@ -91,7 +95,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
     /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig), with the setting's name in the message:
     /// a capacity, time to live or time to idle of zero; a jitter outside 0 to 1.
     pub fn build(self) -> Result<LruCache<K, V>> {
-        Ok(LruCache(Arc::new(self.build_memory()?)))
+        Ok(LruCache(self.build_memory()?))
     }
 }
 
@@ -142,7 +146,7 @@ impl<K: ?Sized + Key, V: Value> MemoryCache<K, V> {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Self::builder().into_memory()))
+        Self(Self::builder().into_memory())
     }
 
     /// A cache of up to `capacity` found entries, and otherwise with the defaults of its
@@ -198,7 +202,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, MemoryCache<K, V>> {
     /// a capacity, time to live or time to idle of zero; a jitter outside 0 to 1; a weigher without
     /// a capacity to count against; a number of shards that is not a power of two.
     pub fn build(self) -> Result<MemoryCache<K, V>> {
-        Ok(MemoryCache(Arc::new(self.build_memory()?)))
+        Ok(MemoryCache(self.build_memory()?))
     }
 }
 
@@ -297,9 +301,10 @@ macro_rules! face_of_memory {
             }
 
             /// Removes all dead entries and returns how many they were. Takes time in proportion to
-            /// the cache's size, and lets other threads in every 1,024 entries.
+            /// these and to what dies within 17 ms, not to the cache's size, and lets other threads in
+            /// after every 1,024.
             ///
-            /// Nobody has to call it: it gives memory back where few entries are put or asked for.
+            /// Nobody has to call it: dead entries go anyway, if a little later.
             pub fn remove_expired(&self) -> usize {
                 self.0.remove_expired()
             }

@@ -1,4 +1,4 @@
-//! Circular lists of slots, each slot on one of them, linked by numbers instead of pointers.
+//! Circular lists of slots, linked by numbers instead of pointers.
 
 use super::table::Slot;
 
@@ -17,29 +17,103 @@ pub(super) enum List {
 }
 
 impl List {
+    #[cfg(test)]
     pub(super) const ALL: [Self; HEADS] = [Self::Main, Self::Small, Self::Absent];
 }
 
-/// The neighbours of a slot. The hottest slot of a list is the head's `colder`, the coldest the
+/// The neighbours of a slot. The hottest slot of a ring is the head's `colder`, the coldest the
 /// head's `hotter`.
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    hotter: Slot,
-    colder: Slot,
+    hotter: u32,
+    colder: u32,
+}
+
+/// Rings of slots, each slot on one of them or on none. Links are numbered: those of the rings' heads
+/// first, then one per slot.
+pub(super) struct Rings {
+    links: Vec<Link>,
+    /// From a slot to its link.
+    offset: u32,
+}
+
+impl Rings {
+    /// So many empty rings.
+    pub(super) fn new(heads: usize) -> Self {
+        let alone = |head| Link { hotter: head, colder: head };
+        Self { links: (0..heads as u32).map(alone).collect(), offset: (heads - HEADS) as u32 }
+    }
+
+    /// The slot at the cold end.
+    pub(super) fn coldest(&self, ring: usize) -> Option<Slot> {
+        let link = self.links[ring].hotter;
+        (link != ring as u32).then(|| link - self.offset)
+    }
+
+    /// The slots of a ring, the hottest first.
+    pub(super) fn slots(&self, ring: usize) -> impl Iterator<Item = Slot> + use<'_> {
+        let next = move |link: &u32| {
+            let colder = self.links[*link as usize].colder;
+            (colder != ring as u32).then_some(colder)
+        };
+        std::iter::successors(next(&(ring as u32)), next).map(|link| link - self.offset)
+    }
+
+    /// Puts a slot that is on no ring at the hot end of one. There is memory for `numbers` of slots
+    /// at least after that.
+    pub(super) fn push(&mut self, ring: usize, slot: Slot, numbers: usize) {
+        let index = (slot + self.offset) as usize;
+        if index >= self.links.len() {
+            self.grow(index, numbers + self.offset as usize);
+        }
+        self.link(ring, index as u32);
+    }
+
+    /// Grows as the slots do: a full cache wastes no link.
+    #[cold]
+    fn grow(&mut self, index: usize, links: usize) {
+        self.links.reserve_exact(links.saturating_sub(self.links.len()));
+        self.links.resize(index + 1, Link { hotter: 0, colder: 0 });
+    }
+
+    /// Takes a slot off the ring that it is on.
+    pub(super) fn unlink(&mut self, slot: Slot) {
+        self.cut((slot + self.offset) as usize);
+    }
+
+    /// Moves a slot to the hot end of the ring that it is on.
+    #[inline]
+    pub(super) fn touch(&mut self, ring: usize, slot: Slot) {
+        let index = slot + self.offset;
+        if self.links[ring].colder != index {
+            self.cut(index as usize);
+            self.link(ring, index);
+        }
+    }
+
+    fn link(&mut self, ring: usize, index: u32) {
+        let hottest = std::mem::replace(&mut self.links[ring].colder, index);
+        self.links[hottest as usize].hotter = index;
+        self.links[index as usize] = Link { hotter: ring as u32, colder: hottest };
+    }
+
+    fn cut(&mut self, index: usize) {
+        let Link { hotter, colder } = self.links[index];
+        self.links[hotter as usize].colder = colder;
+        self.links[colder as usize].hotter = hotter;
+    }
 }
 
 /// The lists, and what the slots on each weigh together.
 pub(super) struct Lists {
-    /// One per slot, the heads included.
-    links: Vec<Link>,
+    rings: Rings,
     lens: [usize; HEADS],
     weights: [u64; HEADS],
 }
 
 impl Lists {
     pub(super) fn new() -> Self {
-        let head = |list: List| Link { hotter: list as Slot, colder: list as Slot };
-        Self { links: List::ALL.map(head).to_vec(), lens: [0; HEADS], weights: [0; HEADS] }
+        Self { rings: Rings::new(HEADS), lens: [0; HEADS], weights: [0; HEADS] }
     }
 
     pub(super) fn len(&self, list: List) -> usize {
@@ -52,37 +126,25 @@ impl Lists {
 
     /// The slot at the cold end.
     pub(super) fn coldest(&self, list: List) -> Option<Slot> {
-        let slot = self.links[list as usize].hotter;
-        (slot != list as Slot).then_some(slot)
+        self.rings.coldest(list as usize)
     }
 
     /// The slots of a list, the hottest first.
     pub(super) fn slots(&self, list: List) -> impl Iterator<Item = Slot> + use<'_> {
-        let head = list as Slot;
-        let next = move |slot: &Slot| {
-            let colder = self.links[*slot as usize].colder;
-            (colder != head).then_some(colder)
-        };
-        std::iter::successors(next(&head), next)
+        self.rings.slots(list as usize)
     }
 
     /// Puts a slot that is on no list at the hot end of one. There is memory for `numbers` of slots
     /// at least after that.
     pub(super) fn push(&mut self, list: List, slot: Slot, weight: u64, numbers: usize) {
-        let index = slot as usize;
-        if index >= self.links.len() {
-            // Grown as the items are: a full cache wastes no link.
-            self.links.reserve_exact(numbers.saturating_sub(self.links.len()));
-            self.links.resize(index + 1, Link { hotter: slot, colder: slot });
-        }
-        self.link(list, slot);
+        self.rings.push(list as usize, slot, numbers);
         self.lens[list as usize] += 1;
         self.weights[list as usize] += weight;
     }
 
     /// Takes a slot off the list that it is on.
     pub(super) fn remove(&mut self, list: List, slot: Slot, weight: u64) {
-        self.unlink(slot);
+        self.rings.unlink(slot);
         self.lens[list as usize] -= 1;
         self.weights[list as usize] -= weight;
     }
@@ -90,29 +152,13 @@ impl Lists {
     /// Moves a slot to the hot end of the list that it is on.
     #[inline]
     pub(super) fn touch(&mut self, list: List, slot: Slot) {
-        if self.links[list as usize].colder != slot {
-            self.unlink(slot);
-            self.link(list, slot);
-        }
+        self.rings.touch(list as usize, slot);
     }
 
     /// Moves a slot to the hot end of another list.
     pub(super) fn transfer(&mut self, from: List, to: List, slot: Slot, weight: u64) {
         self.remove(from, slot, weight);
         self.push(to, slot, weight, 0);
-    }
-
-    fn link(&mut self, list: List, slot: Slot) {
-        let head = list as Slot;
-        let hottest = std::mem::replace(&mut self.links[head as usize].colder, slot);
-        self.links[hottest as usize].hotter = slot;
-        self.links[slot as usize] = Link { hotter: head, colder: hottest };
-    }
-
-    fn unlink(&mut self, slot: Slot) {
-        let Link { hotter, colder } = self.links[slot as usize];
-        self.links[hotter as usize].colder = colder;
-        self.links[colder as usize].hotter = hotter;
     }
 }
 
@@ -124,10 +170,10 @@ impl Lists {
         assert_eq!(slots.len(), self.len(list));
         let mut hotter = list as Slot;
         for &slot in &slots {
-            assert_eq!(self.links[slot as usize].hotter, hotter, "links agree both ways");
+            assert_eq!(self.rings.links[slot as usize].hotter, hotter, "links agree both ways");
             hotter = slot;
         }
-        assert_eq!(self.links[list as usize].hotter, hotter);
+        assert_eq!(self.rings.links[list as usize].hotter, hotter);
         slots
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::BuildHasher;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
@@ -11,12 +13,13 @@ use super::life::Life;
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Bounds, Look, Outcome, State, Store, UNBOUNDED, table};
+use super::store::{Bounds, Look, Now, Outcome, State, Store, UNBOUNDED, table};
+use super::sweeper::{Sweep, enlist};
 use super::table::{Freeing, Node, Pin, Reads, Table, pin};
-use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
-    Cause, Clock, Entry, Error, ErrorKind, Key, Prepared, RemovalListener, Removals, Resident,
-    Result, Value,
+    Cause, Clock, Entry, Error, ErrorKind, Key, Moment, Prepared, RemovalListener, Removals,
+    Resident, Result, Value,
 };
 
 /// How many slots a sweep looks at, or a resize evicts, before it lets others in.
@@ -53,6 +56,9 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     time_to_idle: Option<Duration>,
     sizing: Sizing,
     closed: OnceLock<()>,
+    own: Weak<Self>,
+    /// Whether the [sweeper](super::sweeper) knows of it.
+    is_enlisted: AtomicBool,
 }
 
 impl<K: ?Sized + Key, V: Value> Memory<K, V> {
@@ -63,14 +69,14 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         bounds: Bounds,
         shards: usize,
         sizing: Sizing,
-    ) -> Self {
+    ) -> Arc<Self> {
         debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
         let shard = |number| {
             let capacity = part(bounds.capacity, number, shards);
             let absent_capacity = bounds.absent_capacity.div_ceil(shards as u64);
             Shard(table(Bounds { capacity, absent_capacity, ..bounds }))
         };
-        Self {
+        Arc::new_cyclic(|own| Self {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
             resizing: Mutex::new(()),
@@ -80,7 +86,9 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             time_to_idle: bounds.time_to_idle,
             sizing,
             closed: OnceLock::new(),
-        }
+            own: Weak::clone(own),
+            is_enlisted: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -189,26 +197,38 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Removes all that is dead; how many entries that were.
     pub(super) fn remove_expired(&self) -> usize {
         let now = self.settings.clock.now();
-        let sweep = |store: &mut Store<'_, K, V>, from| store.sweep(from, AT_ONCE, now);
-        self.shards.iter().map(|shard| self.step_through(&shard.0, sweep, drop)).sum()
+        self.shards.iter().map(|shard| self.expire(&shard.0, now)).sum()
     }
 
-    /// Takes steps through all slots of a shard, and lets others in between; how many entries left.
-    fn step_through(
-        &self,
-        shard: &Table<K::Owned, V, State>,
-        step: impl Fn(&mut Store<'_, K, V>, usize) -> (Option<usize>, usize),
-        mut left: impl FnMut(Removals<K::Owned, V>),
-    ) -> usize {
-        let (mut next, mut total) = (Some(0), 0);
-        while let Some(from) = next {
+    /// Removes what is dead in a shard, and lets others in between; how many entries that were.
+    fn expire(&self, shard: &Table<K::Owned, V, State>, now: Moment) -> usize {
+        let mut total = 0;
+        loop {
             let mut removals = Removals::none();
-            let step = |store: &mut Store<'_, K, V>| step(store, from);
-            let (after, count) = self.change(shard, Freeing::Now, &mut removals, step);
-            (next, total) = (after, total + count);
-            left(self.notifying(removals));
+            let step = |store: &mut Store<'_, K, V>| match store.expire(now, AT_ONCE) {
+                (taken, true) => (taken + store.expire_presently(now), true),
+                more => more,
+            };
+            let (taken, is_done) = self.change(shard, Freeing::Now, &mut removals, step);
+            total += taken;
+            drop(self.notifying(removals));
+            if is_done {
+                return total;
+            }
         }
-        total
+    }
+
+    /// Has it swept from now on, if time goes on by itself.
+    #[inline]
+    fn enlist(&self) {
+        let is_due = self.settings.clock.is_system() && !self.is_enlisted.load(Ordering::Relaxed);
+        if is_due && !self.is_enlisted.swap(true, Ordering::Relaxed) {
+            enlist(Weak::clone(&self.own) as Weak<dyn Sweep>);
+        }
+    }
+
+    fn has_mortals(&self) -> bool {
+        self.shards.iter().any(|shard| shard.0.lock().state().has_mortals())
     }
 
     /// Changes a shard under its lock.
@@ -285,6 +305,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Whether an entry that has an end is live; if so, and if it dies unless it is used, that is put
     /// off.
+    #[inline(never)]
     fn outlives_this(&self, node: Node<'_, K::Owned, V>) -> bool {
         let now = self.settings.clock.now();
         let is_live = !node.is_dead(now);
@@ -377,11 +398,16 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let hash = self.hasher.hash_one::<&K>(key.borrow());
         self.sizing.note(hash);
-        let now = self.settings.clock.now();
+        let is_mortal = self.time_to_idle.is_some() || entry.entry.expiry().is_some();
+        let now = Now::new(&self.settings.clock);
         let new = Arrival { hash: short(hash), key, entry: entry.entry };
         let mut removals = Removals::none();
-        let put = |store: &mut Store<'_, K, V>| store.put(new, entry.weight, now);
-        match self.change(self.shard(hash), Freeing::Together, &mut removals, put) {
+        let put = |store: &mut Store<'_, K, V>| store.put(new, entry.weight, &now);
+        let outcome = self.change(self.shard(hash), Freeing::Together, &mut removals, put);
+        if is_mortal {
+            self.enlist();
+        }
+        match outcome {
             Outcome::Kept => self.notifying(removals),
             Outcome::Left(new, cause) => {
                 new.leave(cause, &mut removals);
@@ -404,11 +430,26 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
 
     fn clear(&self) -> Removals<K::Owned, V> {
         let mut all = Removals::none();
-        let clear = |store: &mut Store<'_, K, V>, from| store.clear(from, AT_ONCE);
         for shard in &self.shards {
-            self.step_through(&shard.0, clear, |removals| all.append(removals));
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let clear = |store: &mut Store<'_, K, V>| store.clear(from, AT_ONCE);
+                next = self.change(&shard.0, Freeing::Now, &mut all, clear);
+            }
         }
         self.notifying(all)
+    }
+}
+
+impl<K: ?Sized + Key, V: Value> Sweep for Memory<K, V> {
+    fn sweep(&self) -> bool {
+        self.remove_expired();
+        if self.has_mortals() {
+            return true;
+        }
+        // In this order: who puts something after the second look finds that it has to enlist.
+        self.is_enlisted.store(false, Ordering::Relaxed);
+        self.has_mortals() && !self.is_enlisted.swap(true, Ordering::Relaxed)
     }
 }
 

@@ -31,7 +31,8 @@
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
 //! shards, the lives and everything that must run without a lock. `table` has the entries, and all that
 //! is unsafe; `store` is what is done under its lock, with `node` for what an entry says, `lists` for
-//! the order, and `policy` for who leaves. `sizing` is what a larger or smaller cache would do, measured
+//! the order, `policy` for who leaves and `wheel` for whose life ends,
+//! which `sweeper` looks at where nobody else does. `sizing` is what a larger or smaller cache would do, measured
 //! beside it; `snapshot` takes entries to a file and back.
 
 mod builder;
@@ -47,7 +48,9 @@ mod sizing;
 mod snapshot;
 mod stats;
 mod store;
+mod sweeper;
 mod table;
+mod wheel;
 
 pub use builder::MemoryBuilder;
 pub use cache::{LruCache, MemoryCache};

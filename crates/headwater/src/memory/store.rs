@@ -1,6 +1,7 @@
 //! What one lock guards: entries by key, within their bounds.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::lists::{List, Lists};
@@ -8,11 +9,14 @@ use super::node::{Arrival, Weights, notes};
 use super::policy::{Adaptive, Entries, Mark};
 use super::stats::MemoryStats;
 use super::table::{Freeing, Node, Reads, Slot, Table, Writer};
+use super::wheel::Wheel;
 use crate::{Cause, Clock, Entry, Key, Moment, Removals, Value};
 
-/// How many dead entries a put looks for at the cold end of each list, so that what nobody asks
-/// for any more does not stay for ever.
-const SWEPT_PER_PUT: usize = 2;
+/// How many dead entries a put removes, so that what nobody asks for any more does not stay for ever.
+const EXPIRED_PER_PUT: usize = 16;
+
+/// How many entries are looked at for each that may be removed: some are due and not dead.
+const LOOKS_PER_EXPIRED: usize = 4;
 
 /// How many entries of a store may wait to be freed together, and what part of its capacity.
 const PATIENCE: u64 = 64;
@@ -76,6 +80,31 @@ impl Bounds {
     }
 }
 
+/// The present moment for one operation. The clock is read only if somebody asks, and once.
+pub(super) struct Now<'a> {
+    clock: &'a Clock,
+    read: Cell<Option<Moment>>,
+}
+
+impl<'a> Now<'a> {
+    pub(super) fn new(clock: &'a Clock) -> Self {
+        Self { clock, read: Cell::new(None) }
+    }
+
+    pub(super) fn get(&self) -> Moment {
+        self.read.get().unwrap_or_else(|| {
+            let now = self.clock.now();
+            self.read.set(Some(now));
+            now
+        })
+    }
+
+    /// Whether a life that ends then, if ever, goes on.
+    fn is_before(&self, end: Option<Moment>) -> bool {
+        end.is_none_or(|end| self.get() < end)
+    }
+}
+
 /// What became of a put.
 pub(super) enum Outcome<K, V> {
     /// The entry moved in.
@@ -101,6 +130,8 @@ pub(super) struct State {
     lists: Lists,
     /// Who leaves, if not whoever was not used for longest.
     policy: Option<Adaptive>,
+    /// When lives end, from the first entry on that has an end.
+    wheel: Option<Box<Wheel>>,
     stats: MemoryStats,
     closed: bool,
 }
@@ -112,6 +143,7 @@ pub(super) fn table<K, V>(bounds: Bounds) -> Table<K, V, State> {
         weights: Weights::new(),
         lists: Lists::new(),
         policy: bounds.policy(),
+        wheel: None,
         stats: MemoryStats::default(),
         closed: false,
     };
@@ -155,6 +187,11 @@ impl State {
 
     pub(super) fn stats(&self) -> MemoryStats {
         self.stats
+    }
+
+    /// Whether an entry is there whose life has an end.
+    pub(super) fn has_mortals(&self) -> bool {
+        self.wheel.as_ref().is_some_and(|wheel| wheel.len() > 0)
     }
 }
 
@@ -205,8 +242,9 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
 
     /// Takes out the entry of `key` if it is dead.
     pub(super) fn remove_dead(&mut self, hash: u32, key: &K, now: Moment) {
-        if let Some(slot) = self.writer.find(hash, key).map(Node::slot) {
-            self.remove_if_dead(slot, now);
+        let dead = self.writer.find(hash, key).filter(|node| node.is_dead(now));
+        if let Some(slot) = dead.map(Node::slot) {
+            self.take_out(slot, Cause::Expired);
         }
     }
 
@@ -215,14 +253,14 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         &mut self,
         new: Arrival<K::Owned, V>,
         weight: u64,
-        now: Moment,
+        now: &Now<'_>,
     ) -> Outcome<K::Owned, V> {
         if self.state.closed {
             return Outcome::Declined(new);
         }
         let mut known = None;
         if let Some(held) = self.writer.find(new.hash, new.key.borrow()) {
-            let (is_live, slot) = (!held.is_dead(now), held.slot());
+            let (is_live, slot) = (now.is_before(held.deadline()), held.slot());
             let versions = new.entry.version().zip(held.version());
             if is_live && versions.is_some_and(|(new, held)| new < held) {
                 self.state.stats.outdated += 1;
@@ -231,8 +269,10 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
             known = is_live.then(|| list_of(held));
             self.lift(slot, if is_live { Cause::Replaced } else { Cause::Expired });
         }
-        self.remove_dead_at_cold_ends(now);
-        if new.entry.is_live(now) {
+        if self.state.has_mortals() {
+            self.expire(now.get(), EXPIRED_PER_PUT);
+        }
+        if now.is_before(new.entry.expiry()) {
             return self.move_in(new, weight, now, known);
         }
         self.weight_of(&new.entry, weight);
@@ -275,33 +315,35 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         bounds.capacity == capacity
     }
 
-    /// Takes out all of `count` slots' entries for which `cause` gives one; the next slots to look
-    /// at, if there are more, and how many entries left.
-    fn take_out_where(
-        &mut self,
-        from: usize,
-        count: usize,
-        cause: impl Fn(Node<'_, K::Owned, V>) -> Option<Cause>,
-    ) -> (Option<usize>, usize) {
-        let mut slots = self.writer.slots(from);
+    /// Removes up to `most` dead entries; how many, and whether all that are due by their
+    /// [tick](Wheel) were looked at.
+    pub(super) fn expire(&mut self, now: Moment, most: usize) -> (usize, bool) {
         let mut taken = 0;
-        for slot in slots.by_ref().take(count) {
-            if let Some(cause) = self.writer.node(slot).and_then(&cause) {
-                self.take_out(slot, cause);
+        for _ in 0..most * LOOKS_PER_EXPIRED {
+            let Some(wheel) = &mut self.state.wheel else { return (taken, true) };
+            let Some(slot) = wheel.take_due(now) else { return (taken, true) };
+            let Some(deadline) = self.writer.node(slot).and_then(Node::deadline) else { continue };
+            // On the wheel in any case: who takes it out takes it off.
+            wheel.insert(slot, deadline, 0);
+            if deadline <= now {
+                self.take_out(slot, Cause::Expired);
                 taken += 1;
+                if taken == most {
+                    break;
+                }
             }
         }
-        (slots.next().map(|_| from + count), taken)
+        (taken, false)
     }
 
-    /// Removes the dead entries of `count` slots.
-    pub(super) fn sweep(
-        &mut self,
-        from: usize,
-        count: usize,
-        now: Moment,
-    ) -> (Option<usize>, usize) {
-        self.take_out_where(from, count, |node| node.is_dead(now).then_some(Cause::Expired))
+    /// Removes the dead entries whose tick is not over; how many. After [`expire`](Self::expire) none
+    /// is left.
+    pub(super) fn expire_presently(&mut self, now: Moment) -> usize {
+        let Some(wheel) = &self.state.wheel else { return 0 };
+        let is_dead = |slot: &Slot| self.writer.node(*slot).is_some_and(|node| node.is_dead(now));
+        let dead: Vec<Slot> = wheel.presently().filter(is_dead).collect();
+        dead.iter().for_each(|slot| self.take_out(*slot, Cause::Expired));
+        dead.len()
     }
 
     /// Adds copies of the live entries of `count` slots to `page`; the next ones to look at, if there
@@ -322,13 +364,16 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         slots.next().map(|_| from + count)
     }
 
-    /// Removes all entries of `count` slots, and at last what the policy has learnt of them.
-    pub(super) fn clear(&mut self, from: usize, count: usize) -> (Option<usize>, usize) {
-        let (next, taken) = self.take_out_where(from, count, |_| Some(Cause::Invalidated));
+    /// Removes all entries of `count` slots, and at last what the policy has learnt of them; the next
+    /// slots to look at, if there are more.
+    pub(super) fn clear(&mut self, from: usize, count: usize) -> Option<usize> {
+        let mut slots = self.writer.slots(from);
+        slots.by_ref().take(count).for_each(|slot| self.take_out(slot, Cause::Invalidated));
+        let next = slots.next().map(|_| from + count);
         if next.is_none() {
             self.state.policy = self.state.bounds.policy();
         }
-        (next, taken)
+        next
     }
 
     /// Has every put declined from now on.
@@ -350,7 +395,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         &mut self,
         new: Arrival<K::Owned, V>,
         weight: u64,
-        now: Moment,
+        now: &Now<'_>,
         known: Option<List>,
     ) -> Outcome<K::Owned, V> {
         let weight = self.weight_of(&new.entry, weight);
@@ -413,13 +458,13 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         new: Arrival<K::Owned, V>,
         list: List,
         weight: u64,
-        now: Moment,
+        now: &Now<'_>,
         is_known: bool,
     ) -> Outcome<K::Owned, V> {
         let Arrival { hash, key, entry } = new;
         let (value, entry) = entry.split();
         let idle_end = self.state.bounds.time_to_idle.map(|idle| {
-            let until = now + idle;
+            let until = now.get() + idle;
             entry.expiry().map_or(until, |end| end.min(until))
         });
         let slot = match self.writer.insert(hash, key, value, notes(&entry, idle_end)) {
@@ -429,15 +474,19 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
                 return Outcome::Left(Arrival { hash, key, entry }, Cause::Evicted);
             }
         };
-        let State { policy, lists, weights, bounds, .. } = &mut *self.state;
-        if let Some(mark) = self.writer.node(slot).map(Node::mark) {
-            mark.enter(list);
+        let State { policy, lists, weights, bounds, wheel, .. } = &mut *self.state;
+        let numbers = self.writer.numbers();
+        if let Some(node) = self.writer.node(slot) {
+            node.mark().enter(list);
             if is_known && bounds.rule == Rule::Adaptive {
                 // Written again is used.
-                mark.bump();
+                node.mark().bump();
+            }
+            if let Some(deadline) = node.deadline() {
+                let wheel = wheel.get_or_insert_with(|| Box::new(Wheel::new()));
+                wheel.insert(slot, deadline, numbers);
             }
         }
-        let numbers = self.writer.numbers();
         weights.set(slot, weight, numbers);
         lists.push(list, slot, weight, numbers);
         if let Some(policy) = policy {
@@ -460,35 +509,19 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
 
     /// Strikes an entry off its list, and counts.
     fn strike(&mut self, slot: Slot, cause: Cause) {
-        let Some(list) = self.writer.node(slot).map(list_of) else { return };
-        let State { lists, weights, stats, .. } = &mut *self.state;
+        let Some(node) = self.writer.node(slot) else { return };
+        let (list, has_end) = (list_of(node), node.has_end());
+        let State { lists, weights, stats, wheel, .. } = &mut *self.state;
         lists.remove(list, slot, weights.get(slot));
+        if let Some(wheel) = wheel.as_mut().filter(|_| has_end) {
+            wheel.remove(slot);
+        }
         match (cause, list) {
             (Cause::Evicted, List::Absent) => stats.absent_evicted += 1,
             (Cause::Evicted, _) => stats.evicted += 1,
             (Cause::Expired, _) => stats.expired += 1,
             _ => {}
         }
-    }
-
-    fn remove_dead_at_cold_ends(&mut self, now: Moment) {
-        for list in List::ALL {
-            for _ in 0..SWEPT_PER_PUT {
-                let Some(slot) = self.state.lists.coldest(list) else { break };
-                if !self.remove_if_dead(slot, now) {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Whether there was a dead entry in the slot, which is then removed.
-    fn remove_if_dead(&mut self, slot: Slot, now: Moment) -> bool {
-        let is_dead = self.writer.node(slot).is_some_and(|node| node.is_dead(now));
-        if is_dead {
-            self.take_out(slot, Cause::Expired);
-        }
-        is_dead
     }
 }
 

@@ -53,15 +53,6 @@ impl<K, V> Removals<K, V> {
         self.told.push((key, value));
     }
 
-    /// Takes over what another has. No listener is called by the other.
-    pub(crate) fn append(&mut self, mut other: Self) {
-        other.listener = None;
-        for (key, value, cause) in other.first.take().into_iter().chain(other.rest.drain(..)) {
-            self.push(key, value, cause);
-        }
-        self.told.append(&mut other.told);
-    }
-
     /// Has `listener` called for each on drop.
     pub fn notify(&mut self, listener: Option<&RemovalListener<K, V>>) {
         self.listener = listener.cloned();

@@ -1,11 +1,12 @@
 //! Lives: per cache, per value, per entry, idle, absent; and what becomes of the dead.
 
-use super::{Log, absent, displaced, face, get, put, seconds};
+use super::{Log, absent, face, get, put, seconds};
 use headwater::testkit::ManualClock;
-use headwater::{Entry, LruCache, MemoryBuilder, MemoryCache, Version};
+use headwater::{Cause, Clock, Entry, LruCache, MemoryBuilder, MemoryCache, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 type Lru = LruCache<str, u32>;
 
@@ -185,24 +186,23 @@ fn newer_version_that_is_dead_keeps_nobody_out() {
 }
 
 #[test]
-fn puts_remove_two_dead_entries_at_each_cold_end() {
+fn puts_remove_what_is_dead_a_few_at_a_time_wherever_it_is() {
     let time = ManualClock::new();
-    let cache = MemoryCache::<u64, u32>::builder().clock(time.clock());
-    let cache = cache.time_to_live(seconds(5)).build().unwrap();
-    let put = |key: u64| {
-        let prepared = face(&cache).prepare(&key, Entry::found(1));
-        face(&cache).put(key, prepared).len()
+    let cache = MemoryCache::<u64, u32>::builder().clock(time.clock()).shards(1);
+    let cache = cache.absent_ttl(seconds(5)).build().unwrap();
+    let put = |key: u64, life: u64| {
+        let entry = if key.is_multiple_of(8) { Entry::absent() } else { Entry::found(1) };
+        let entry = entry.expires_at(time.clock().now() + seconds(life));
+        face(&cache).put(key, face(&cache).prepare(&key, entry)).len()
     };
-    let first: usize = (0..1_000).map(put).sum();
-    time.advance(seconds(5));
-    let removed: usize = (1_000..3_000).map(put).sum();
-    assert_eq!((first, removed, cache.len()), (0, 1_000, 2_000));
-
-    let cache = lru(&time, |builder| builder.absent_ttl(seconds(5)).absent_capacity(8));
-    (0..8).for_each(|n| super::put(&cache, &n.to_string(), absent()));
-    time.advance(seconds(5));
-    assert_eq!(displaced(&cache, "new", Entry::found(1)).len(), 2);
-    assert_eq!(cache.absent_len(), 6);
+    // Every second one is to stay, and is used again and again.
+    let first: usize = (0..1_000).map(|key| put(key, 5 + key % 2 * 100)).sum();
+    time.advance(seconds(6));
+    (1..1_000).step_by(2).for_each(|key| assert!(face(&cache).get(&key).is_some()));
+    let removed: Vec<usize> = (1_000..1_040).map(|key| put(key, 1_000)).collect();
+    assert_eq!((first, removed.iter().sum::<usize>()), (0, 500));
+    assert!(removed.iter().all(|removed| *removed <= 16), "{removed:?}");
+    assert_eq!(cache.remove_expired(), 0);
 }
 
 #[test]
@@ -260,4 +260,59 @@ fn hit_on_an_endless_entry_reads_no_clock() {
     assert_eq!(reads.load(Ordering::Relaxed), before);
     assert!(get(&cache, "mortal").is_some());
     assert_eq!(reads.load(Ordering::Relaxed), before + 1);
+}
+
+/// Waits for what another thread does; a test that hangs fails.
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < seconds(60), "{what} within a minute");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_is_dead_is_freed_though_nobody_asks_for_anything() {
+    let log = Log::default();
+    let cache = MemoryCache::<str, u32>::builder().absent_ttl(Duration::from_millis(100));
+    let cache = log.listen(cache).build().unwrap();
+    put(&cache, "stays", 7);
+    for round in 1..3 {
+        // Twice, because the thread that does it ends when it has nothing to do.
+        let end = Clock::system().now() + Duration::from_millis(100);
+        put(&cache, "dies", Entry::found(round).expires_at(end));
+        put(&cache, "absent", absent());
+        let is_gone = || cache.len() == 1 && cache.absent_len() == 0;
+        eventually("the dead are gone", || is_gone() && !log.0.lock().unwrap().is_empty());
+        assert_eq!(log.take(), [format!("dies={round} Expired")]);
+    }
+    assert_eq!(get(&cache, "stays"), Some(Some(7)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_of_the_dead_may_spawn() {
+    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let listener = move |key: &String, _: &u32, cause| {
+        let (told, key) = (told.clone(), key.clone());
+        tokio::spawn(async move { told.send((key, cause)) });
+    };
+    let cache = LruCache::<str, u32>::builder(8).on_removal(listener).build().unwrap();
+    put(
+        &cache,
+        "dies",
+        Entry::found(1).expires_at(Clock::system().now() + Duration::from_millis(50)),
+    );
+    assert_eq!(hears.recv().await, Some(("dies".to_owned(), Cause::Expired)));
+}
+
+#[test]
+fn a_cache_that_is_dropped_is_not_kept_for_those_that_will_die() {
+    let value = Arc::new(());
+    let cache = MemoryCache::<str, Arc<()>>::new();
+    let entry = Entry::found(Arc::clone(&value));
+    let face = face(&cache);
+    let entry = entry.expires_at(Clock::system().now() + seconds(1_000));
+    drop(face.put("dies".to_owned(), face.prepare("dies", entry)));
+    drop(cache);
+    eventually("all is dropped", || Arc::strong_count(&value) == 1);
 }

@@ -6,12 +6,19 @@ use headwater::{Cause, Entry, LruCache, Version};
 use proptest::option;
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A value's identity and its weight.
 type Value = (usize, u64);
 type Told = (u8, Value, Cause);
 
 const ABSENT_TTL: u64 = 10;
+
+/// The model counts milliseconds; lives are whole seconds.
+const SECOND: u64 = 1_000;
+
+/// Added to each step of time: what is dead is so for a while, and a put removes it for sure.
+const A_WHILE: u64 = 20;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -110,7 +117,7 @@ impl Model {
             return None;
         }
         let mut held = self.lists[list].remove(place);
-        held.idle_end = self.config.time_to_idle.map(|idle| self.now + idle);
+        held.idle_end = self.config.time_to_idle.map(|idle| self.now + idle * SECOND);
         let answer = (held.value, held.deadline());
         self.lists[list].push(held);
         Some(answer)
@@ -118,7 +125,7 @@ impl Model {
 
     fn put(&mut self, mut new: Held) {
         let rule = if new.value.is_some() { self.config.time_to_live } else { Some(ABSENT_TTL) };
-        new.expiry = new.expiry.into_iter().chain(rule.map(|rule| self.now + rule)).min();
+        new.expiry = new.expiry.into_iter().chain(rule.map(|rule| self.now + rule * SECOND)).min();
         if let Some((list, place)) = self.find(new.key) {
             let held = &self.lists[list][place];
             let is_dead = held.is_dead(self.now);
@@ -130,11 +137,9 @@ impl Model {
             let cause = if is_dead { Cause::Expired } else { Cause::Replaced };
             self.take_out((list, place), cause);
         }
-        for list in [0, 0, 1, 1] {
-            if self.lists[list].first().is_some_and(|coldest| coldest.is_dead(self.now)) {
-                self.take_out((list, 0), Cause::Expired);
-            }
-        }
+        // A put removes as many as there can be here.
+        let now = self.now;
+        self.remove_all(Cause::Expired, |held| held.is_dead(now));
         self.move_in(new);
     }
 
@@ -154,7 +159,7 @@ impl Model {
         while self.weight(list) + new.weight > bound {
             self.take_out((list, 0), Cause::Evicted);
         }
-        new.idle_end = self.config.time_to_idle.map(|idle| self.now + idle);
+        new.idle_end = self.config.time_to_idle.map(|idle| self.now + idle * SECOND);
         self.lists[list].push(new);
     }
 
@@ -202,11 +207,11 @@ impl Pair {
         Self { cache: builder.build().unwrap(), time, told, model: Model::new(config) }
     }
 
-    /// Value and moment of death, counted in seconds from the beginning.
+    /// Value and moment of death, counted from the beginning.
     fn seen(&self, entry: Option<Entry<Value>>) -> Option<(Option<Value>, Option<u64>)> {
         let now = self.time.clock().now();
         entry.map(|entry| {
-            let end = entry.remaining(now).map(|left| self.model.now + left.as_secs());
+            let end = entry.remaining(now).map(|left| self.model.now + left.as_millis() as u64);
             (entry.into_value(), end)
         })
     }
@@ -224,7 +229,7 @@ impl Pair {
         let face = face(&self.cache);
         drop(face.put(key, face.prepare(&key, entry)));
         let weight = if self.model.config.weighed { weight.unwrap_or(1).max(1) } else { 1 };
-        let expiry = life.map(|life| self.model.now + life);
+        let expiry = life.map(|life| self.model.now + life * SECOND);
         self.model.put(Held { key, value, weight, expiry, idle_end: None, version });
     }
 
@@ -240,7 +245,8 @@ impl Pair {
                 self.model.remove_all(Cause::Invalidated, |held| held.key == key);
             }
             Op::Advance(span) => {
-                self.time.advance(seconds(span));
+                let span = span * SECOND + A_WHILE;
+                self.time.advance(Duration::from_millis(span));
                 self.model.now += span;
             }
             Op::RemoveExpired => {
@@ -253,15 +259,16 @@ impl Pair {
                 self.model.remove_all(Cause::Invalidated, |_| true);
             }
         }
-        self.check(matches!(op, Op::Clear | Op::RemoveExpired));
+        self.check(matches!(op, Op::Put(_) | Op::Clear | Op::RemoveExpired));
     }
 
     fn check(&mut self, in_any_order: bool) {
         let mut told = std::mem::take(&mut *self.told.lock().unwrap());
         let mut expected = std::mem::take(&mut self.model.told);
         if in_any_order {
-            told.sort_unstable_by_key(|(key, ..)| *key);
-            expected.sort_unstable_by_key(|(key, ..)| *key);
+            let order = |told: &Told| (told.0, told.1, told.2 == Cause::Expired);
+            told.sort_unstable_by_key(order);
+            expected.sort_unstable_by_key(order);
         }
         assert_eq!(told, expected, "each removal once, in order, with its cause");
         let (cache, model) = (&self.cache, &self.model);

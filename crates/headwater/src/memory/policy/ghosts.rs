@@ -21,6 +21,9 @@ const TIME_BITS: u32 = 14;
 
 const FINGERPRINT_SHIFT: u32 = TIME_BITS + 1;
 
+/// The age at the end of the window. Ages are whole numbers, and this is how fine they are.
+const OLD: u64 = 1 << 20;
+
 /// From which list an entry was evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ghost {
@@ -28,30 +31,30 @@ pub(super) enum Ghost {
     Main = 1,
 }
 
-/// The evictions from one list.
+/// The evictions from one list, of which some are remembered.
 #[derive(Clone, Copy)]
 struct Window {
-    /// So many evictions are remembered.
-    len: u64,
     /// So many evictions are one tick.
     per_tick: u64,
+    /// How much older a tick makes.
+    aging: u64,
     evictions: u64,
 }
 
 impl Window {
     fn new(len: usize) -> Self {
         let len = (len as u64).max(1);
-        Self { len, per_tick: (len / TICKS).max(1), evictions: 0 }
+        let per_tick = (len / TICKS).max(1);
+        Self { per_tick, aging: per_tick * OLD / len, evictions: 0 }
     }
 
     fn now(&self) -> u32 {
         (self.evictions / self.per_tick) as u32 & TIME_MASK
     }
 
-    /// How old a ghost of that time is, as a part of the window.
-    fn age(&self, time: u32) -> f64 {
-        let ticks = self.now().wrapping_sub(time) & TIME_MASK;
-        (u64::from(ticks) * self.per_tick) as f64 / self.len as f64
+    /// How old a ghost of that time is at another.
+    fn age(&self, time: u32, now: u32) -> u64 {
+        u64::from(now.wrapping_sub(time) & TIME_MASK) * self.aging
     }
 }
 
@@ -97,15 +100,17 @@ impl Ghosts {
     /// Notes that an entry was evicted.
     pub(super) fn add(&mut self, hash: u32, ghost: Ghost) {
         self.windows[ghost as usize].evictions += 1;
-        let windows = self.windows;
-        let age = |packed: &Packed| match packed.0 {
-            0 => f64::INFINITY,
-            _ => windows[packed.ghost() as usize].age(packed.time()),
-        };
         let (bucket, fingerprint) = self.place(hash);
-        let oldest = self.buckets[bucket].iter_mut().max_by(|a, b| age(a).total_cmp(&age(b)));
-        if let Some(oldest) = oldest {
-            *oldest = Packed::new(fingerprint, ghost, windows[ghost as usize].now());
+        let (windows, now) = (self.windows, self.windows.map(|window| window.now()));
+        let age = |packed: &Packed| match packed.0 {
+            0 => u64::MAX,
+            _ => {
+                let list = packed.ghost() as usize;
+                windows[list].age(packed.time(), now[list])
+            }
+        };
+        if let Some(oldest) = self.buckets[bucket].iter_mut().max_by_key(|packed| age(packed)) {
+            *oldest = Packed::new(fingerprint, ghost, now[ghost as usize]);
         }
     }
 
@@ -115,7 +120,7 @@ impl Ghosts {
         let is_key = |packed: &&mut Packed| packed.fingerprint() == fingerprint;
         let found = std::mem::take(self.buckets[bucket].iter_mut().find(is_key)?);
         let window = self.windows[found.ghost() as usize];
-        (window.age(found.time()) < 1.0).then_some(found.ghost())
+        (window.age(found.time(), window.now()) < OLD).then_some(found.ghost())
     }
 
     /// A key's bucket, and its fingerprint, which is never 0.

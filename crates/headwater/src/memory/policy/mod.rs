@@ -107,18 +107,22 @@ pub(super) struct Adaptive {
     capacity: u64,
     /// Small's share of the capacity.
     share: f64,
+    /// The same as a weight, 1 at least.
+    quota: u64,
     /// `None` until the first eviction.
     history: Option<History>,
 }
 
 impl Adaptive {
     pub(super) fn new(capacity: u64) -> Self {
-        Self { capacity, share: FIRST_SHARE, history: None }
+        let quota = quota(capacity, FIRST_SHARE);
+        Self { capacity, share: FIRST_SHARE, quota, history: None }
     }
 
     /// Changes the capacity. Whoever lowers it evicts what is too much.
     pub(super) fn set_capacity(&mut self, capacity: u64) {
         self.capacity = capacity;
+        self.quota = quota(capacity, self.share);
     }
 
     /// Where the entry of a key that was missed is to go, and which entry has to make room for it in
@@ -151,7 +155,7 @@ impl Adaptive {
 
     /// While there is room, what overflows small goes to main.
     pub(super) fn settle(&self, lists: &mut Lists, entries: &impl Entries) {
-        while lists.weight(List::Small) as f64 > self.share_of_small().max(1.0)
+        while lists.weight(List::Small) > self.quota
             && lists.weight(List::Small) + lists.weight(List::Main) < self.capacity
         {
             let Some(slot) = lists.coldest(List::Small) else { return };
@@ -230,10 +234,13 @@ impl Adaptive {
     /// Makes an entry's key a ghost.
     fn remember(&mut self, slot: Slot, ghost: Ghost, lists: &Lists, entries: &impl Entries) {
         // Weights differ, and the capacity can change: a history that is far too short is begun anew.
-        let history = self.history.take().filter(|history| held(lists) / 2 <= history.entries);
-        let mut history = history.unwrap_or_else(|| History::new(lists, entries));
-        history.ghosts.add(entries.hash(slot), ghost);
-        self.history = Some(history);
+        let is_too_short = |history: &History| held(lists) / 2 > history.entries;
+        if self.history.as_ref().is_none_or(is_too_short) {
+            self.history = Some(History::new(lists, entries));
+        }
+        if let Some(history) = &mut self.history {
+            history.ghosts.add(entries.hash(slot), ghost);
+        }
     }
 
     fn adapt(&mut self, ghost: Ghost, lists: &Lists) {
@@ -243,19 +250,21 @@ impl Adaptive {
             Ghost::Main => -step / MAIN_GHOSTS,
         };
         self.share = (self.share + step).clamp(LEAST_SHARE, MOST_SHARE);
-    }
-
-    fn share_of_small(&self) -> f64 {
-        self.capacity as f64 * self.share
+        self.quota = quota(self.capacity, self.share);
     }
 
     fn is_small_over(&self, lists: &Lists) -> bool {
-        lists.weight(List::Small) as f64 >= self.share_of_small().max(1.0)
+        lists.weight(List::Small) >= self.quota
     }
 
     fn main_has_room(&self, lists: &Lists) -> bool {
-        (lists.weight(List::Main) as f64) < self.capacity as f64 - self.share_of_small()
+        lists.weight(List::Main) < self.capacity.saturating_sub(self.quota)
     }
+}
+
+/// A share of a capacity as a weight, 1 at least.
+fn quota(capacity: u64, share: f64) -> u64 {
+    ((capacity as f64 * share) as u64).max(1)
 }
 
 #[cfg(test)]

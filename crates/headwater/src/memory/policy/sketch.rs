@@ -2,25 +2,27 @@
 //!
 //! A count-min sketch (Cormode and Muthukrishnan, 2005) of counters of four bits, halved now and
 //! then so that the past fades, as TinyLFU has it (Einziger, Friedman and Manes, 2017). A key has
-//! four counters, one in each quarter of a word, and the least of them is the estimate: others can
-//! only have added to it.
+//! four counters, and the least of them is the estimate: others can only have added to it. All four
+//! are in one block, a cache line, each in a quarter of its own of it, as a blocked Bloom filter has its
+//! bits (Putze, Sanders and Singler, 2007): a little less exact, and one miss instead of four.
 
-/// Counters in a quarter of a word.
-const PER_QUARTER: u32 = 4;
-
-/// The entries that one word of 16 counters is for.
-const ENTRIES_PER_WORD: usize = 4;
+/// The entries that one block of 128 counters is for.
+const ENTRIES_PER_BLOCK: usize = 32;
 
 /// All counters are halved when this many notes per entry were taken.
 const NOTES_PER_ENTRY: usize = 10;
 
-/// Odd numbers without pattern (from the digits of pi), one per quarter.
-const FACTORS: [u64; 4] =
-    [0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7345, 0xA409_3822_299F_31D1, 0x082E_FA98_EC4E_6C89];
+/// An odd number without pattern, from the digits of pi.
+const FACTOR: u64 = 0x243F_6A88_85A3_08D3;
+
+/// Counters on one cache line, sixteen in a word, two words in a quarter.
+#[derive(Clone, Default)]
+#[repr(align(64))]
+struct Block([u64; 8]);
 
 /// Estimates of keys' popularity.
 pub(super) struct Sketch {
-    words: Box<[u64]>,
+    blocks: Box<[Block]>,
     notes: usize,
     most_notes: usize,
 }
@@ -28,18 +30,19 @@ pub(super) struct Sketch {
 impl Sketch {
     /// A sketch for a cache of that many entries.
     pub(super) fn new(entries: usize) -> Self {
-        let words = entries.div_ceil(ENTRIES_PER_WORD).max(4);
+        let blocks = entries.div_ceil(ENTRIES_PER_BLOCK).max(1);
         let most_notes = entries.saturating_mul(NOTES_PER_ENTRY).max(16);
-        Self { words: vec![0; words].into(), notes: 0, most_notes }
+        Self { blocks: vec![Block::default(); blocks].into(), notes: 0, most_notes }
     }
 
     /// Counts one more use of a key.
     pub(super) fn note(&mut self, hash: u32) {
+        let block = super::spread(hash, self.blocks.len());
         let mut is_noted = false;
-        for quarter in 0..4 {
-            let (word, shift) = self.counter(hash, quarter);
-            if (self.words[word] >> shift) & 15 < 15 {
-                self.words[word] += 1 << shift;
+        for (word, shift) in counters(hash) {
+            let word = &mut self.blocks[block].0[word];
+            if (*word >> shift) & 15 < 15 {
+                *word += 1 << shift;
                 is_noted = true;
             }
         }
@@ -51,28 +54,28 @@ impl Sketch {
 
     /// How often a key was used, up to 15.
     pub(super) fn estimate(&self, hash: u32) -> u64 {
-        let count = |quarter| {
-            let (word, shift) = self.counter(hash, quarter);
-            (self.words[word] >> shift) & 15
-        };
-        (0..4).map(count).fold(15, u64::min)
+        let block = &self.blocks[super::spread(hash, self.blocks.len())];
+        let count = |(word, shift): (usize, u32)| (block.0[word] >> shift) & 15;
+        counters(hash).map(count).into_iter().fold(15, u64::min)
     }
 
     fn halve(&mut self) {
         self.notes /= 2;
-        for word in &mut self.words {
+        for word in self.blocks.iter_mut().flat_map(|block| &mut block.0) {
             *word = (*word >> 1) & 0x7777_7777_7777_7777;
         }
     }
+}
 
-    /// The word and the place in it of a key's counter in a quarter.
-    fn counter(&self, hash: u32, quarter: u32) -> (usize, u32) {
-        let mixed = u64::from(hash).wrapping_mul(FACTORS[quarter as usize]);
-        let word = super::spread((mixed >> 32) as u32, self.words.len());
-        // Other bits than those that decide the word.
-        let place = (mixed >> 28) as u32 % PER_QUARTER;
-        (word, (quarter * PER_QUARTER + place) * 4)
-    }
+/// The words in its block of a key's counters, one in each quarter, and the places in them.
+#[inline]
+fn counters(hash: u32) -> [(usize, u32); 4] {
+    // Its high half is mixed best, and each quarter takes a byte of it.
+    let mixed = (u64::from(hash).wrapping_mul(FACTOR) >> 32).to_le_bytes();
+    std::array::from_fn(|quarter| {
+        let byte = mixed[quarter];
+        (quarter * 2 + usize::from(byte >> 4 & 1), u32::from(byte & 15) * 4)
+    })
 }
 
 #[cfg(test)]

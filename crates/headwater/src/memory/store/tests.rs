@@ -62,10 +62,21 @@ impl Shelf {
         self.with(|store| store.writer.find(u32::from(key % 4), &key).is_some())
     }
 
+    /// Removes what is dead, a few at a time, and looks whether nothing dead is left.
+    fn expire(&mut self, second: u64, at_once: usize) {
+        while !self.with(|store| store.expire(at(second), at_once)).1 {}
+        self.with(|store| {
+            store.expire_presently(at(second));
+            let nodes = store.writer.slots(0).filter_map(|slot| store.writer.node(slot));
+            assert!(nodes.into_iter().all(|node| !node.is_dead(at(second))));
+        });
+    }
+
     /// What became of a put: whether it changed anything, and how many left.
     fn put(&mut self, key: u8, weight: u64) -> (bool, usize) {
         let new = arrival(key, Entry::found(1));
-        let outcome = self.with(|store| store.put(new, weight, at(0)));
+        let clock = Clock::new(At(at(0)));
+        let outcome = self.with(|store| store.put(new, weight, &Now::new(&clock)));
         let own = usize::from(!matches!(outcome, Outcome::Kept));
         (!matches!(outcome, Outcome::Declined(_)), self.left() + own)
     }
@@ -91,6 +102,9 @@ impl Store<'_, u8, u32> {
         assert_eq!(self.writer.len(), slots.len());
         let live = self.writer.slots(0).filter(|slot| self.writer.node(*slot).is_some());
         slots.sort_unstable();
+        let has_end = |slot: &&Slot| self.writer.node(**slot).is_some_and(Node::has_end);
+        let (mortals, on_wheel) = (slots.iter().filter(has_end).count(), &self.state.wheel);
+        assert_eq!(on_wheel.as_ref().map_or(0, |wheel| wheel.len()), mortals);
         assert!(live.eq(slots), "each entry is on one list");
     }
 
@@ -133,18 +147,18 @@ fn operate(shelf: &mut Shelf, step: u64) {
         }
         8..16 => {
             let (new, weight) = (arrival(key, random_entry(second)), fastrand::u64(..24));
-            let _ = shelf.with(|store| store.put(new, weight, at(second)));
+            let _ = shelf.with(|store| store.put(new, weight, &Now::new(&clock)));
         }
         16 => shelf.with(|store| store.remove(hash, &key)),
         17 if bounds.capacity != UNBOUNDED => {
             let capacity = fastrand::u64(1..30);
             while !shelf.with(|store| store.resize(capacity, 2)) {}
         }
-        17 | 18 => _ = shelf.with(|store| store.sweep(fastrand::usize(..8), 4, at(second))),
+        17 | 18 => shelf.expire(second, fastrand::usize(1..4)),
         _ if step.is_multiple_of(50) => {
             let mut from = Some(0);
             while let Some(first) = from {
-                from = shelf.with(|store| store.clear(first, 5).0);
+                from = shelf.with(|store| store.clear(first, 5));
             }
             assert_eq!(shelf.len(), 0);
         }
@@ -172,7 +186,9 @@ fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     shelf.with(|store| store.writer.set_limit(2));
     assert_eq!(shelf.put(1, 1), (true, 0));
     assert_eq!(shelf.put(2, 1), (true, 0));
-    let absent = shelf.with(|store| store.put(arrival(9, Entry::absent()), 1, at(0)));
+    let clock = Clock::new(At(at(0)));
+    let absent = arrival(9, Entry::absent());
+    let absent = shelf.with(|store| store.put(absent, 1, &Now::new(&clock)));
     assert!(matches!(absent, Outcome::Left(_, Cause::Evicted)));
     assert_eq!((shelf.len(), shelf.table.lock().state().absent_len()), (2, 0));
     assert_eq!(shelf.put(3, 1), (true, 1));
@@ -207,16 +223,21 @@ fn weights_near_the_end_of_numbers_do_not_overflow() {
 }
 
 #[test]
-fn sweep_goes_on_where_it_stopped() {
+fn what_is_dead_is_removed_a_few_at_a_time_and_to_the_last() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
+    let clock = Clock::new(At(at(0)));
     for key in 0..10 {
         let entry = Entry::found(1).expires_at(at(u64::from(key % 2) + 1));
-        let _ = shelf.with(|store| store.put(arrival(key, entry), 1, at(0)));
+        let _ = shelf.with(|store| store.put(arrival(key, entry), 1, &Now::new(&clock)));
     }
-    assert_eq!(shelf.with(|store| store.sweep(0, 4, at(1))), (Some(4), 2));
-    assert_eq!(shelf.with(|store| store.sweep(4, 4, at(1))), (Some(8), 2));
-    assert_eq!(shelf.with(|store| store.sweep(8, 4, at(1))), (None, 1));
-    assert_eq!((shelf.left(), shelf.len()), (5, 5));
+    // Their tick is not over.
+    assert_eq!(shelf.with(|store| store.expire(at(1), 3)), (0, true));
+    let early = at(1) - at(0) - Duration::from_nanos(1);
+    assert_eq!(shelf.with(|store| store.expire_presently(at(0) + early)), 0);
+    assert_eq!(shelf.with(|store| store.expire_presently(at(1))), 5);
+    assert_eq!(shelf.with(|store| store.expire(at(3), 3)), (3, false));
+    assert_eq!(shelf.with(|store| store.expire(at(3), 3)), (2, true));
+    assert_eq!((shelf.left(), shelf.len()), (10, 0));
 }
 
 #[test]

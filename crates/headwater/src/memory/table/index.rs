@@ -14,23 +14,25 @@ use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 const WAYS: usize = 12;
 
+/// One bit per place.
+const ALL_WAYS: u32 = (1 << WAYS) - 1;
+
 /// Places that are used in a bucket on average, when the index is as full as it gets.
 const FILL: usize = 10;
 
 /// The tags that are in a bucket's first word. The others are in the second.
 const FIRST_TAGS: usize = 8;
 
+/// The tag of a place that is free. No slot's tag is that.
+const FREE: u8 = 0;
+
 /// One that passed by, in the second word.
 const PASSED: u64 = 1 << 32;
-
-/// The lowest and the highest bit of each byte.
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Bucket {
-    /// The tags of the first eight places. No tag is 0, which says that a place is free.
+    /// The tags of the first eight places.
     first: AtomicU64,
     /// The tags of the other four, and above them, how many slots are in later buckets because this
     /// one was full.
@@ -46,26 +48,59 @@ enum Sought<T> {
     Further,
 }
 
-/// The highest bit of each byte that is 0; or, now and then, of one above it.
-#[inline]
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(LOW) & !word & HIGH
+/// The places that these bits are for.
+fn places(mut matches: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (matches != 0).then(|| matches.trailing_zeros() as usize);
+        matches &= matches.wrapping_sub(1);
+        place
+    })
+}
+
+/// The places whose tags are `tag`, one bit each.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn matches(first: u64, second: u64, tag: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    // SAFETY: every x86_64 processor has SSE2.
+    let equal = unsafe {
+        let tags = _mm_set_epi64x(second.cast_signed(), first.cast_signed());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(tag.cast_signed())))
+    };
+    equal.cast_unsigned() & ALL_WAYS
+}
+
+/// The same elsewhere.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn matches(first: u64, second: u64, tag: u8) -> u32 {
+    matches_by_words(first, second, tag)
+}
+
+/// The same, eight tags at once by arithmetic; now and then also a place above one that matches.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn matches_by_words(first: u64, second: u64, tag: u8) -> u32 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    // Moves the lowest bit of each byte into the highest byte, in order.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let places = |word: u64| {
+        let differing = word ^ (u64::from(tag) * LOW);
+        let zeros = differing.wrapping_sub(LOW) & !differing & (LOW << 7);
+        ((zeros >> 7).wrapping_mul(GATHER) >> 56) as u32
+    };
+    (places(first) | places(second) << FIRST_TAGS) & ALL_WAYS
 }
 
 impl Bucket {
     /// Looks for a slot of which `at` says that it is the one, by what it makes of it.
     #[inline(always)]
-    fn find<T>(&self, tag: u64, at: impl Fn(Slot) -> Option<T>) -> Sought<T> {
-        let pattern = tag * LOW;
+    fn find<T>(&self, tag: u8, at: impl Fn(Slot) -> Option<T>) -> Sought<T> {
         let second = self.second.load(Ordering::Acquire);
-        let first = zeros(self.first.load(Ordering::Acquire) ^ pattern) >> 7;
-        let mut matches = first | (zeros(second ^ pattern) & (HIGH >> 32)) >> 6;
+        let mut matches = matches(self.first.load(Ordering::Acquire), second, tag);
         while matches != 0 {
-            // Bit 8n is the tag n of the first word, bit 8n + 1 that of the second.
-            let bit = matches.trailing_zeros() as usize;
-            let place = bit >> 3 | (bit & 1) << 3;
-            // SAFETY: there are eight bits of the first and four of the second kind, so this is less
-            // than 12.
+            let place = matches.trailing_zeros() as usize;
+            // SAFETY: there is one bit for each of the places.
             let slot = unsafe { self.slots.get_unchecked(place) }.load(Ordering::Acquire);
             if slot != 0
                 && let Some(it) = at(slot)
@@ -77,19 +112,31 @@ impl Bucket {
         if second < PASSED { Sought::Missing } else { Sought::Further }
     }
 
-    fn set_tag(&self, place: usize, tag: u64) {
+    fn set_tag(&self, place: usize, tag: u8) {
         let (word, at) = if place < FIRST_TAGS {
             (&self.first, place * 8)
         } else {
             (&self.second, (place - FIRST_TAGS) * 8)
         };
         let others = word.load(Ordering::Relaxed) & !(0xFF << at);
-        word.store(others | tag << at, Ordering::Release);
+        word.store(others | u64::from(tag) << at, Ordering::Release);
     }
 
-    /// The place of a slot; of none, with 0.
-    fn place(&self, slot: Slot) -> Option<usize> {
-        self.slots.iter().position(|other| other.load(Ordering::Relaxed) == slot)
+    /// The place of a slot whose hash has this tag.
+    fn place(&self, tag: u8, slot: Slot) -> Option<usize> {
+        let holds = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == slot;
+        places(self.matches(tag)).find(holds)
+    }
+
+    /// A place that is free.
+    fn free_place(&self) -> Option<usize> {
+        places(self.matches(FREE)).find(|place| self.slots[*place].load(Ordering::Relaxed) == 0)
+    }
+
+    /// The places whose tags are `tag`, one bit each, as the one writer sees them.
+    fn matches(&self, tag: u8) -> u32 {
+        let tags = [&self.first, &self.second].map(|tags| tags.load(Ordering::Relaxed));
+        matches(tags[0], tags[1], tag)
     }
 
     fn has_passed(&self) -> bool {
@@ -143,7 +190,7 @@ impl Index {
 
     #[cold]
     #[inline(never)]
-    fn find_further(&self, home: usize, tag: u64, is_it: impl Fn(Slot) -> bool) -> Option<Slot> {
+    fn find_further(&self, home: usize, tag: u8, is_it: impl Fn(Slot) -> bool) -> Option<Slot> {
         for bucket in self.buckets_after(home) {
             match bucket.find(tag, |slot| is_it(slot).then_some(slot)) {
                 Sought::Found(slot) => return Some(slot),
@@ -158,7 +205,7 @@ impl Index {
     pub(super) fn insert(&self, hash: u32, slot: Slot) {
         let home = self.home(hash);
         for bucket in std::iter::once(&self.buckets[home]).chain(self.buckets_after(home)) {
-            if let Some(place) = bucket.place(0) {
+            if let Some(place) = bucket.free_place() {
                 bucket.slots[place].store(slot, Ordering::Release);
                 bucket.set_tag(place, tag(hash));
                 self.len.store(self.len() + 1, Ordering::Relaxed);
@@ -178,7 +225,7 @@ impl Index {
 
     pub(super) fn remove(&self, hash: u32, slot: Slot) {
         let Some((found, place)) = self.place(hash, slot) else { return };
-        found.set_tag(place, 0);
+        found.set_tag(place, FREE);
         found.slots[place].store(0, Ordering::Release);
         self.len.store(self.len() - 1, Ordering::Relaxed);
         let home = self.home(hash);
@@ -196,7 +243,7 @@ impl Index {
     fn place(&self, hash: u32, slot: Slot) -> Option<(&Bucket, usize)> {
         let home = self.home(hash);
         for bucket in std::iter::once(&self.buckets[home]).chain(self.buckets_after(home)) {
-            if let Some(place) = bucket.place(slot) {
+            if let Some(place) = bucket.place(tag(hash), slot) {
                 return Some((bucket, place));
             }
             if !bucket.has_passed() {
@@ -222,8 +269,8 @@ impl Index {
 
 /// A tag, of the low bits of a hash.
 #[inline]
-fn tag(hash: u32) -> u64 {
-    u64::from(hash & 0xFF).max(1)
+fn tag(hash: u32) -> u8 {
+    (hash as u8).max(1)
 }
 
 #[cfg(test)]
@@ -231,5 +278,26 @@ impl Index {
     /// Whether no bucket says that something is in a later one.
     pub(super) fn is_orderly(&self) -> bool {
         !self.buckets.iter().any(Bucket::has_passed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_of_matching_find_the_places_of_a_tag() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..10_000 {
+            let tags: [u8; 16] = std::array::from_fn(|_| random.u8(..4));
+            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| tags[at + n]));
+            let tag = random.u8(1..4);
+            let found = |place: &usize| tags[*place] == tag;
+            let truth = (0..WAYS).filter(found).fold(0, |bits, place| bits | 1 << place);
+            assert_eq!(matches(word(0), word(8), tag), truth);
+            let by_words = matches_by_words(word(0), word(8), tag);
+            assert_eq!(by_words & truth, truth, "none is left out");
+            assert!(by_words == truth || by_words.count_ones() > truth.count_ones());
+        }
     }
 }
