@@ -1,6 +1,6 @@
 //! Circular lists of slots, linked by numbers instead of pointers.
 
-use super::table::Slot;
+use super::table::{Slot, prefetch};
 
 /// The slots that are the heads of the lists and hold no item.
 pub(super) const HEADS: usize = 3;
@@ -48,6 +48,11 @@ impl Rings {
     pub(super) fn coldest(&self, ring: usize) -> Option<Slot> {
         let link = self.links[ring].hotter;
         (link != ring as u32).then(|| link - self.offset)
+    }
+
+    /// Has the links fetched of the slot at the cold end.
+    fn foresee_coldest(&self, ring: usize) {
+        self.links.get(self.links[ring].hotter as usize).inspect(|link| prefetch(*link));
     }
 
     /// The slots of a ring, the hottest first.
@@ -127,6 +132,12 @@ impl Lists {
     /// The slot at the cold end.
     pub(super) fn coldest(&self, list: List) -> Option<Slot> {
         self.rings.coldest(list as usize)
+    }
+
+    /// The same, and has its links fetched: it may have to leave soon.
+    pub(super) fn foresee_coldest(&self, list: List) -> Option<Slot> {
+        self.rings.foresee_coldest(list as usize);
+        self.coldest(list)
     }
 
     /// The slots of a list, the hottest first.

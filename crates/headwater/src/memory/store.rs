@@ -258,6 +258,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         if self.state.closed {
             return Outcome::Declined(new);
         }
+        self.foresee(new.hash);
         let mut known = None;
         if let Some(held) = self.writer.find(new.hash, new.key.borrow()) {
             let (is_live, slot) = (now.is_before(held.deadline()), held.slot());
@@ -278,6 +279,25 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         self.weight_of(&new.entry, weight);
         self.state.stats.expired += 1;
         Outcome::Left(new, Cause::Expired)
+    }
+
+    /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go
+    /// by waiting for one line after the other. Who may be evicted was asked for by the put before.
+    fn foresee(&self, hash: u32) {
+        let State { policy: Some(policy), lists, .. } = &*self.state else { return };
+        policy.foresee(hash);
+        if let Some(oldest) = lists.coldest(List::Small).and_then(|slot| self.writer.node(slot)) {
+            self.writer.foresee_key(oldest.hash());
+            policy.foresee_loss(oldest.hash());
+        }
+    }
+
+    /// Asks for those who may be evicted by the next put.
+    fn foresee_victims(&self) {
+        for list in [List::Small, List::Main] {
+            let oldest = self.state.lists.foresee_coldest(list);
+            oldest.inspect(|slot| self.writer.foresee(*slot));
+        }
     }
 
     pub(super) fn remove(&mut self, hash: u32, key: &K) {
@@ -492,6 +512,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         if let Some(policy) = policy {
             policy.settle(lists, &Held { writer: &self.writer, weights });
         }
+        self.foresee_victims();
         Outcome::Kept
     }
 

@@ -6,6 +6,8 @@
 //! its bucket. So it is a queue without links, right but for one ghost in ten that is pushed out early,
 //! and a few keys in a hundred thousand that look like another.
 
+use crate::memory::table::prefetch;
+
 /// Ghosts per bucket.
 const WAYS: usize = 4;
 
@@ -95,6 +97,11 @@ impl Ghosts {
             buckets: vec![[Packed::default(); WAYS]; buckets].into(),
             windows: [Window::new(small), Window::new(main)],
         }
+    }
+
+    /// Has the place of a key fetched.
+    pub(super) fn foresee(&self, hash: u32) {
+        self.buckets.get(self.place(hash).0).inspect(|bucket| prefetch(*bucket));
     }
 
     /// Notes that an entry was evicted.

@@ -125,6 +125,19 @@ impl Adaptive {
         self.quota = quota(capacity, self.share);
     }
 
+    /// Has fetched what is known of a key that was missed, and is about to be [admitted](Self::admit).
+    pub(super) fn foresee(&self, hash: u32) {
+        if let Some(history) = &self.history {
+            history.sketch.foresee(hash);
+            history.ghosts.foresee(hash);
+        }
+    }
+
+    /// The same for a key that may be evicted soon.
+    pub(super) fn foresee_loss(&self, hash: u32) {
+        self.history.as_ref().inspect(|history| history.ghosts.foresee(hash));
+    }
+
     /// Where the entry of a key that was missed is to go, and which entry has to make room for it in
     /// any case.
     pub(super) fn admit(

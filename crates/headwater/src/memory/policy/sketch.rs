@@ -6,6 +6,8 @@
 //! are in one block, a cache line, each in a quarter of its own of it, as a blocked Bloom filter has its
 //! bits (Putze, Sanders and Singler, 2007): a little less exact, and one miss instead of four.
 
+use crate::memory::table::prefetch;
+
 /// The entries that one block of 128 counters is for.
 const ENTRIES_PER_BLOCK: usize = 32;
 
@@ -33,6 +35,12 @@ impl Sketch {
         let blocks = entries.div_ceil(ENTRIES_PER_BLOCK).max(1);
         let most_notes = entries.saturating_mul(NOTES_PER_ENTRY).max(16);
         Self { blocks: vec![Block::default(); blocks].into(), notes: 0, most_notes }
+    }
+
+    /// Has the counters of a key fetched.
+    pub(super) fn foresee(&self, hash: u32) {
+        let block = super::spread(hash, self.blocks.len());
+        self.blocks.get(block).inspect(|block| prefetch(*block));
     }
 
     /// Counts one more use of a key.

@@ -19,12 +19,14 @@
 
 mod barrier;
 mod index;
+mod prefetch;
 mod readers;
 mod records;
 mod shared;
 mod slots;
 mod writer;
 
+pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::records::Pin;
 pub(super) use self::shared::{Reads, Table};

@@ -6,6 +6,7 @@
 
 use super::super::lists::HEADS;
 use super::super::policy::Mark;
+use super::prefetch::prefetch;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -211,6 +212,14 @@ impl<K, V> Slots<K, V> {
     pub(super) fn is_live(&self, stock: &Stock, slot: Slot) -> bool {
         // SAFETY: the stock says that there is memory for the slot.
         stock.holds(place_of(slot)) && unsafe { self.cell(slot) }.state() & IS_LIVE != 0
+    }
+
+    /// Has a slot fetched.
+    pub(super) fn prefetch(&self, stock: &Stock, slot: Slot) {
+        if stock.holds(place_of(slot)) {
+            // SAFETY: the stock says that there is memory for the slot.
+            prefetch(unsafe { self.cell(slot) });
+        }
     }
 
     /// Fills a slot.

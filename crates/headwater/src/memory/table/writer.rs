@@ -163,6 +163,16 @@ impl<'a, K, V> Writer<'a, K, V> {
         is_live.then(|| unsafe { self.shared.slots.node(slot) })
     }
 
+    /// Has the entry of a slot that is there fetched, for a [`node`](Self::node) soon.
+    pub(in crate::memory) fn foresee(&self, slot: Slot) {
+        self.shared.slots.prefetch(&self.book.stock, slot);
+    }
+
+    /// Has the place fetched where the key of this hash is listed.
+    pub(in crate::memory) fn foresee_key(&self, hash: u32) {
+        self.index().prefetch(hash);
+    }
+
     /// The slots that were ever used, from the `first` of them on.
     pub(in crate::memory) fn slots(&self, first: usize) -> impl Iterator<Item = Slot> + use<K, V> {
         self.book.stock.used(first)

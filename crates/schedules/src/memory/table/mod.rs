@@ -3,6 +3,8 @@
 
 #[path = "../../../../headwater/src/memory/table/index.rs"]
 mod index;
+#[path = "../../../../headwater/src/memory/table/prefetch.rs"]
+mod prefetch;
 mod readers;
 #[path = "../../../../headwater/src/memory/table/records.rs"]
 mod records;
@@ -13,6 +15,7 @@ mod slots;
 #[path = "../../../../headwater/src/memory/table/writer.rs"]
 mod writer;
 
+pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::shared::{Reads, Table};
 pub(super) use self::slots::{LANES, Node, Slot};
