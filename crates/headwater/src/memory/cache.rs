@@ -25,9 +25,13 @@ use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value}
 ///   around them, if any, in which the first of these was put. Caches with a clock of their own do
 ///   without it.
 /// - *Versions*: an entry that is older than the live one of its key is declined.
-/// - *Threads*: one lock guards everything, because an exact order is one order. It is held for a
-///   few dozen nanoseconds; weigher, listener and destructors run outside of it. A key's `Eq`, a
-///   value's `Clone` and the clock run under it and must not use the cache.
+/// - *Threads*: a hit takes no lock. It takes its turn in a ring of 512 hits, and whoever next takes the
+///   one lock that guards the order brings that up to date first: a write, or the hit that finds the ring
+///   half full. So the order is exact whatever the threads do; of hits that overlap, either may
+///   be the earlier one. Weigher, listener and destructors run outside the lock; a key's `Eq` and the
+///   clock may run under it and must not use the cache.
+/// - *Freeing*: what leaves is dropped at once if no other thread has ever read a cache; see
+///   [`MemoryCache`].
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
 ///   only if the entry has an end. An entry takes some 27 bytes beside its key and value; 8 more each
 ///   if entries have an end, a time of loading (those from a chain have), a version, a weigher or a time
@@ -119,8 +123,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 ///   [listener](MemoryBuilder::on_removal), what has to wait is cloned for it.
 /// - *Shards*: each keeps its part of the capacity, so that a cache of several may evict a little
 ///   before the whole is full. One of fewer than 2,048 entries has one shard, unless told otherwise.
-/// - *Lives*, *versions*, *cost*: as in an [`LruCache`], but for a hit's `Clone`, which runs without a
-///   lock ([`with`](Self::with) needs none); the policy takes 8 bytes more per entry, from
+/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 8 bytes more per entry, from
 ///   when the cache is first full.
 ///
 /// ```
@@ -279,8 +282,7 @@ macro_rules! face_of_memory {
             /// Has `read` look at the value of `key` where it is stored, if a live entry is here; the
             /// value is `None` if the entry says that the key is absent. A use, as
             /// [`get`](Tier::get) is, but nothing is cloned: an `Arc` that many threads look at is not
-            /// counted up and down. (An [`LruCache`] clones all the same, so as to hold no lock
-            /// meanwhile.)
+            /// counted up and down.
             ///
             /// `read` may use the cache. Be short: nothing that leaves the cache while it runs is freed
             /// before it ends.

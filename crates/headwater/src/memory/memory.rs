@@ -13,9 +13,10 @@ use super::life::Life;
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Bounds, Look, Now, Outcome, State, Store, UNBOUNDED, table};
+use super::store::{Bounds, Look, Now, Outcome, Rule, State, Store, UNBOUNDED, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{Freeing, Node, Pin, Reads, Table, pin};
+use super::table::{Freeing, Node, Pin, Slot, Table, pin};
+use super::touches::{Noted, Touches};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
     Cause, Clock, Entry, Error, ErrorKind, Key, Moment, Prepared, RemovalListener, Removals,
@@ -52,7 +53,8 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     hasher: RandomState,
     /// A power of two of them.
     shards: Box<[Shard<K, V>]>,
-    reads: Reads,
+    /// Where hits change the order, what takes note of them: then there is one shard.
+    touches: Option<Arc<Touches>>,
     time_to_idle: Option<Duration>,
     sizing: Sizing,
     closed: OnceLock<()>,
@@ -71,18 +73,22 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         sizing: Sizing,
     ) -> Arc<Self> {
         debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
+        let touches = (bounds.rule == Rule::Lru).then(|| Arc::new(Touches::new()));
+        debug_assert!(touches.is_none() || shards == 1, "an exact order is one order");
+        let order = touches.as_ref();
         let shard = |number| {
             let capacity = part(bounds.capacity, number, shards);
             let absent_capacity = bounds.absent_capacity.div_ceil(shards as u64);
-            Shard(table(Bounds { capacity, absent_capacity, ..bounds }))
+            Shard(table(Bounds { capacity, absent_capacity, ..bounds }, order.cloned()))
         };
+        let shards = (0..shards).map(shard).collect();
         Arc::new_cyclic(|own| Self {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
             resizing: Mutex::new(()),
             hasher: RandomState::default(),
-            shards: (0..shards).map(shard).collect(),
-            reads: bounds.reads(),
+            shards,
+            touches,
             time_to_idle: bounds.time_to_idle,
             sizing,
             closed: OnceLock::new(),
@@ -121,7 +127,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     pub(super) fn peek(&self, key: &K) -> Option<Entry<V>> {
         let hash = self.hasher.hash_one(key);
-        let Some(pin) = self.pin() else {
+        let Some(pin) = pin() else {
             let mut locked = self.shard(hash).lock();
             return Store::new(locked.parts()).peek(short(hash), key, &self.settings.clock);
         };
@@ -134,7 +140,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
     pub(super) fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
         let hash = self.hasher.hash_one(key);
-        match self.pin() {
+        match pin() {
             Some(pin) => self.hit(hash, key, &pin).map(|node| read(node.value())),
             None => self.get_locked(hash, key).map(|entry| read(entry.value())),
         }
@@ -279,18 +285,12 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)].0
     }
 
-    /// Begins to read without the lock, where that is possible.
-    #[inline(always)]
-    fn pin(&self) -> Option<Pin> {
-        if self.reads == Reads::Free { pin() } else { None }
-    }
-
     #[inline(always)]
     fn find<'a>(&'a self, hash: u64, key: &K, pin: &'a Pin) -> Option<Node<'a, K::Owned, V>> {
         self.shard(hash).find(short(hash), key, pin)
     }
 
-    /// The live entry of `key`, whose use is noted, where [reads](Bounds::reads) are free.
+    /// The live entry of `key`, whose use is noted.
     #[inline(always)]
     fn hit<'a>(&'a self, hash: u64, key: &K, pin: &'a Pin) -> Option<Node<'a, K::Owned, V>> {
         let node = self.find(hash, key, pin)?;
@@ -298,9 +298,27 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             self.bury(hash, key);
             return None;
         }
-        node.mark().bump();
+        match &self.touches {
+            None => node.mark().bump(),
+            Some(touches) => self.touch(touches, node.slot(), pin),
+        }
         self.sizing.note(hash);
         Some(node)
+    }
+
+    /// Notes a hit that changes the order. The pin says that the slot stays its entry's meanwhile.
+    fn touch(&self, touches: &Touches, slot: Slot, _pin: &Pin) {
+        let table = &self.shards[0].0;
+        match touches.note(slot) {
+            Noted::Done => {}
+            Noted::HalfFull => {
+                if let Some(mut locked) = table.try_lock() {
+                    // All that there is to do: a store applies what was noted.
+                    drop(Store::<K, V>::new(locked.parts()));
+                }
+            }
+            Noted::Not => Store::<K, V>::new(table.lock().parts()).touch(slot),
+        }
     }
 
     /// Whether an entry that has an end is live; if so, and if it dies unless it is used, that is put
@@ -315,7 +333,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         is_live
     }
 
-    /// Looks under the lock, as it has to be where each hit changes the order.
+    /// Looks under the lock, as a thread has to that is ending.
     #[cold]
     #[inline(never)]
     fn get_locked(&self, hash: u64, key: &K) -> Option<Entry<V>> {
@@ -371,7 +389,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
     fn get(&self, key: &K) -> Option<Entry<V>> {
         let hash = self.hasher.hash_one(key);
-        match self.pin() {
+        match pin() {
             Some(pin) => self.hit(hash, key, &pin).map(Node::entry),
             None => self.get_locked(hash, key),
         }
@@ -380,7 +398,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
     fn value(&self, key: &K) -> Option<Option<V>> {
         let hash = self.hasher.hash_one(key);
-        match self.pin() {
+        match pin() {
             Some(pin) => self.hit(hash, key, &pin).map(|node| node.value().cloned()),
             None => self.get_locked(hash, key).map(Entry::into_value),
         }

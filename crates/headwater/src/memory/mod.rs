@@ -9,8 +9,9 @@
 //! not. So does all that not every entry has: ends, versions, weights.
 //!
 //! An exact LRU has one list of found entries, from the one used last to the one that was not used for
-//! longest: a hit moves its entry to the hot end, an eviction takes the cold end. So a hit takes the
-//! lock. A [`MemoryCache`] leaves the order to its [`policy`], and a hit only bumps a counter that ends
+//! longest: a hit moves its entry to the hot end, an eviction takes the cold end. A hit does not take
+//! the lock for that, but notes its [turn](touches), and whoever takes the lock first brings the list up to
+//! date. A [`MemoryCache`] leaves the order to its [`policy`], and a hit only bumps a counter that ends
 //! at 3: it takes no lock, and writes nothing that another thread reads once the entry is hot.
 //!
 //! What keeps it correct:
@@ -22,8 +23,7 @@
 //! - *User code runs outside the lock*: weigher, life, listener, and the destructors of keys and
 //!   values. Whatever leaves is handed out as [`Removals`](crate::Removals). Hashes are computed
 //!   before locking and kept with the entry, so that growing the index hashes nothing. Only a
-//!   key's `Eq`, the `Clone` of what is told early and an exact LRU's clock and `Clone` run inside: they
-//!   must not use the cache.
+//!   key's `Eq`, the clock and the `Clone` of what is told early run inside: they must not use the cache.
 //! - *Absent entries compete with each other only*: their list has its own bound, so made-up keys
 //!   cannot push out found entries, nor the other way round (promise R7).
 //!
@@ -31,7 +31,7 @@
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
 //! shards, the lives and everything that must run without a lock. `table` has the entries, and all that
 //! is unsafe; `store` is what is done under its lock, with `node` for what an entry says, `lists` for
-//! the order, `policy` for who leaves and `wheel` for whose life ends,
+//! the order, `touches` for hits on their way into it, `policy` for who leaves and `wheel` for whose life ends,
 //! which `sweeper` looks at where nobody else does. `sizing` is what a larger or smaller cache would do, measured
 //! beside it; `snapshot` takes entries to a file and back.
 
@@ -50,6 +50,9 @@ mod stats;
 mod store;
 mod sweeper;
 mod table;
+mod touches;
+#[cfg(test)]
+mod touches_tests;
 mod wheel;
 
 pub use builder::MemoryBuilder;

@@ -2,13 +2,15 @@
 
 use std::borrow::Borrow;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::lists::{List, Lists};
 use super::node::{Arrival, Weights, notes};
 use super::policy::{Adaptive, Entries, Mark};
 use super::stats::MemoryStats;
-use super::table::{Freeing, Node, Reads, Slot, Table, Writer};
+use super::table::{Freeing, Node, Slot, Table, Writer};
+use super::touches::Touches;
 use super::wheel::Wheel;
 use crate::{Cause, Clock, Entry, Key, Moment, Removals, Value};
 
@@ -52,18 +54,13 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Who may look something up. Where each hit moves an entry to the front, it takes the lock.
-    pub(super) fn reads(&self) -> Reads {
-        if self.rule == Rule::Lru { Reads::Locked } else { Reads::Free }
-    }
-
     /// How many entries that left may wait to be freed together: few enough to matter little beside
     /// those that are kept.
     fn patience(&self) -> usize {
-        match (self.reads(), self.weighed) {
-            (Reads::Locked, _) => 0,
-            (Reads::Free, true) => PATIENCE_FOR_WEIGHED,
-            (Reads::Free, false) => (self.capacity / PART_THAT_WAITS).clamp(1, PATIENCE) as usize,
+        if self.weighed {
+            PATIENCE_FOR_WEIGHED
+        } else {
+            (self.capacity / PART_THAT_WAITS).clamp(1, PATIENCE) as usize
         }
     }
 
@@ -130,24 +127,28 @@ pub(super) struct State {
     lists: Lists,
     /// Who leaves, if not whoever was not used for longest.
     policy: Option<Adaptive>,
+    /// Hits that are not in the order of the lists yet, where these have to be exact.
+    touches: Option<Arc<Touches>>,
     /// When lives end, from the first entry on that has an end.
     wheel: Option<Box<Wheel>>,
     stats: MemoryStats,
     closed: bool,
 }
 
-/// A table, empty at first, that is kept within bounds.
-pub(super) fn table<K, V>(bounds: Bounds) -> Table<K, V, State> {
+/// A table, empty at first, that is kept within bounds. Its hits are noted in `touches`, where they
+/// change the order.
+pub(super) fn table<K, V>(bounds: Bounds, touches: Option<Arc<Touches>>) -> Table<K, V, State> {
     let state = State {
         bounds,
         weights: Weights::new(),
         lists: Lists::new(),
         policy: bounds.policy(),
+        touches,
         wheel: None,
         stats: MemoryStats::default(),
         closed: false,
     };
-    Table::new(bounds.reads(), bounds.most_items(), bounds.patience(), state)
+    Table::new(bounds.most_items(), bounds.patience(), state)
 }
 
 /// What the policy sees of the entries.
@@ -208,7 +209,27 @@ pub(super) struct Store<'a, K: ?Sized + Key, V: Value> {
 
 impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     pub(super) fn new((writer, state): (Writer<'a, K::Owned, V>, &'a mut State)) -> Self {
-        Self { writer, state }
+        let mut store = Self { writer, state };
+        store.apply_touches();
+        store
+    }
+
+    /// Brings the order up to date with the hits that were noted.
+    fn apply_touches(&mut self) {
+        let State { touches: Some(touches), lists, .. } = &mut *self.state else { return };
+        touches.apply(|slot| {
+            // It may have left since.
+            if let Some(node) = self.writer.node(slot) {
+                lists.touch(list_of(node), slot);
+            }
+        });
+    }
+
+    /// Notes a hit in the order itself.
+    pub(super) fn touch(&mut self, slot: Slot) {
+        if let Some(node) = self.writer.node(slot) {
+            self.state.lists.touch(list_of(node), slot);
+        }
     }
 
     /// Looks for the live entry of `key`, which becomes the one used last, or, where the policy

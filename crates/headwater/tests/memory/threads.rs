@@ -1,8 +1,9 @@
 //! Many threads at once: the bounds hold for every observer, and nothing is lost or told twice.
 
 use headwater::{Entry, LruCache, MemoryBuilder, MemoryCache, Tier};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 const THREADS: u64 = 4;
 const STEPS: u64 = 20_000;
@@ -116,4 +117,60 @@ fn shards_agree_on_the_whole() {
     let found = (0..200).filter(|key| cache.peek(key).is_some_and(|e| !e.is_absent())).count();
     let absent = (0..200).filter(|key| cache.peek(key).is_some_and(|e| e.is_absent())).count();
     assert_eq!((found, absent, found as u64), (cache.len(), cache.absent_len(), cache.weight()));
+}
+
+#[test]
+fn no_hit_of_an_exact_lru_is_lost_or_out_of_turn_whoever_else_hits() {
+    const EACH: u64 = 500;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let cache = LruCache::<u64, u64>::builder(THREADS * EACH)
+        .on_removal(move |key, _, _| log.lock().unwrap().push(*key))
+        .build()
+        .unwrap();
+    let put = |key| {
+        drop(super::face(&cache).put(key, super::face(&cache).prepare(&key, Entry::found(key))))
+    };
+    (0..THREADS * EACH).for_each(put);
+    // Each thread has keys of its own, and uses them again and again, each time in another order.
+    let hits = |thread: u64| {
+        let cache = super::face(&cache);
+        let mut number = numbers(thread + 1);
+        let mut keys: Vec<u64> = (thread * EACH..(thread + 1) * EACH).collect();
+        for _ in 0..10 {
+            (1..keys.len()).for_each(|at| keys.swap(at, number(at as u64 + 1) as usize));
+            keys.iter().for_each(|key| assert!(cache.get(key).is_some()));
+        }
+        keys
+    };
+    let last_orders: Vec<Vec<u64>> = thread::scope(|scope| {
+        let hits = &hits;
+        let threads = (0..THREADS).map(|thread| scope.spawn(move || hits(thread)));
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let new = THREADS * EACH;
+    (new..2 * new).for_each(put);
+    let told = told.lock().unwrap();
+    assert_eq!(told.len() as u64, new);
+    for (thread, order) in last_orders.iter().enumerate() {
+        let own = |key: &&u64| **key / EACH == thread as u64;
+        assert!(told.iter().filter(own).eq(order), "each thread's in its own order");
+    }
+}
+
+#[test]
+fn a_hit_that_is_over_counts_before_whatever_another_thread_does_then() {
+    let cache = LruCache::<u64, u64>::new(2).unwrap();
+    let put = |key| {
+        drop(super::face(&cache).put(key, super::face(&cache).prepare(&key, Entry::found(key))))
+    };
+    for round in 0..200 {
+        put(1_000 + round);
+        put(2_000 + round);
+        let hit = || super::face(&cache).get(&(1_000 + round)).is_some();
+        assert!(thread::scope(|scope| scope.spawn(hit).join().unwrap()));
+        put(3_000 + round);
+        assert!(cache.peek(&(1_000 + round)).is_some() && cache.peek(&(2_000 + round)).is_none());
+    }
 }

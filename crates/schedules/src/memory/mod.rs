@@ -5,12 +5,16 @@
 mod lists;
 mod policy;
 mod table;
+#[path = "../../../headwater/src/memory/touches.rs"]
+mod touches;
 
+use crate::sync::Mutex;
 use crate::{Cause, Removals};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Freeing, LANES, Node, Reads, Table, pin};
+use table::{Freeing, LANES, Node, Slot, Table, pin};
+use touches::{Noted, Touches};
 
 /// A value that is seen to be dropped.
 #[derive(Clone)]
@@ -33,7 +37,7 @@ struct World {
 impl World {
     fn new(patience: usize) -> Arc<Self> {
         let alive = Arc::new(AtomicUsize::new(0));
-        Arc::new(Self { table: Table::new(Reads::Free, 100, patience, ()), alive })
+        Arc::new(Self { table: Table::new(100, patience, ()), alive })
     }
 
     /// All keys have one hash, so that they meet in the same buckets.
@@ -171,5 +175,62 @@ fn what_was_removed_is_not_seen_by_who_begins_after_that() {
             reader.join().unwrap();
         },
         3_000,
+    );
+}
+
+/// Hits of a list that only remembers them.
+struct Order {
+    touches: Touches,
+    applied: Mutex<Vec<Slot>>,
+}
+
+impl Order {
+    /// As a cache does it.
+    fn hit(&self, slot: Slot) {
+        match self.touches.note(slot) {
+            Noted::Done => {}
+            Noted::HalfFull => {
+                if let Some(mut applied) = self.applied.try_lock() {
+                    self.touches.apply(|slot| applied.push(slot));
+                }
+            }
+            Noted::Not => {
+                let mut applied = self.applied.lock();
+                self.touches.apply(|slot| applied.push(slot));
+                applied.push(slot);
+            }
+        }
+    }
+
+    fn applied(&self) -> Vec<Slot> {
+        let mut applied = self.applied.lock();
+        self.touches.apply(|slot| applied.push(slot));
+        applied.clone()
+    }
+}
+
+#[test]
+fn each_hit_is_applied_once_in_its_threads_order_as_soon_as_it_is_over() {
+    explore(
+        || {
+            let order = Arc::new(Order { touches: Touches::new(), applied: Mutex::default() });
+            let threads = [10, 20, 30].map(|first| {
+                let order = Arc::clone(&order);
+                thread::spawn(move || {
+                    for slot in first..first + 4 {
+                        order.hit(slot);
+                        assert_eq!(order.applied().iter().filter(|it| **it == slot).count(), 1);
+                    }
+                })
+            });
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            let applied = order.applied();
+            assert_eq!(applied.len(), 12);
+            for first in [10, 20, 30] {
+                let own = applied.iter().copied().filter(|slot| slot / 10 * 10 == first);
+                assert!(own.eq(first..first + 4), "{applied:?}");
+            }
+        },
+        20_000,
     );
 }

@@ -35,7 +35,7 @@ struct Shelf {
 
 impl Shelf {
     fn new(bounds: Bounds) -> Self {
-        Self { table: table(bounds), left: Removals::none() }
+        Self { table: table(bounds, None), left: Removals::none() }
     }
 
     /// Does something under the lock, and looks whether all is right after it.

@@ -12,9 +12,6 @@
 //!
 //! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.
-//!
-//! A table whose readers all take the lock anyway ([`Reads::Locked`]) shows nothing to the others and
-//! frees at once.
 #![allow(unsafe_code, reason = "each use says which of the three above it rests on")]
 
 mod barrier;
@@ -29,7 +26,7 @@ mod writer;
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::records::Pin;
-pub(super) use self::shared::{Reads, Table};
+pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Lane, Node, Slot};
 pub(super) use self::writer::{Freeing, Writer};
 

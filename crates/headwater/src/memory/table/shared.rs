@@ -7,15 +7,6 @@ use super::writer::{Book, Writer};
 use crate::sync::{AtomicPtr, Mutex, MutexGuard, Ordering};
 use std::borrow::Borrow;
 
-/// Who may look something up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::memory) enum Reads {
-    /// Anybody, at any time.
-    Free,
-    /// Who holds the lock.
-    Locked,
-}
-
 /// What readers use.
 pub(super) struct Shared<K, V> {
     pub(super) index: AtomicPtr<Index>,
@@ -36,13 +27,13 @@ unsafe impl<K: Send, V: Send, S: Send> Send for Table<K, V, S> {}
 
 impl<K, V, S> Table<K, V, S> {
     /// An empty table for up to `limit` entries. Up to `patience` entries that left may wait until they are freed together.
-    pub(in crate::memory) fn new(reads: Reads, limit: usize, patience: usize, state: S) -> Self {
-        let (book, index) = Book::new(reads, limit, patience);
+    pub(in crate::memory) fn new(limit: usize, patience: usize, state: S) -> Self {
+        let (book, index) = Book::new(limit, patience);
         let shared = Shared { index: AtomicPtr::new(index), slots: Slots::new() };
         Self { shared, writer: Mutex::new((book, state)) }
     }
 
-    /// Finds the entry of a key, if anybody may.
+    /// Finds the entry of a key.
     #[inline(always)]
     pub(in crate::memory) fn find<'a, Q>(
         &'a self,
@@ -69,6 +60,12 @@ impl<K, V, S> Table<K, V, S> {
     /// Waits for the lock.
     pub(in crate::memory) fn lock(&self) -> Locked<'_, K, V, S> {
         Locked { shared: &self.shared, guard: self.writer.lock() }
+    }
+
+    /// Does not wait for it; `None` if somebody has it.
+    pub(in crate::memory) fn try_lock(&self) -> Option<Locked<'_, K, V, S>> {
+        let guard = self.writer.try_lock()?;
+        Some(Locked { shared: &self.shared, guard })
     }
 }
 

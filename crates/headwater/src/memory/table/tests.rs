@@ -1,5 +1,5 @@
 use super::index::Index;
-use super::{Freeing, Lane, Node, Reads, Slot, Table, pin};
+use super::{Freeing, Lane, Node, Slot, Table, pin};
 use crate::{Cause, Removals};
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ fn put(table: &Table<u32, String, ()>, key: u32, removals: &mut Removals<u32, St
 
 #[test]
 fn what_is_read_stays_while_it_is_replaced_and_the_table_grows() {
-    let table = Table::<u32, String, ()>::new(Reads::Free, 10_000, 4, ());
+    let table = Table::<u32, String, ()>::new(10_000, 4, ());
     let mut removals = Removals::none();
     put(&table, 7, &mut removals);
     let pin = pin().unwrap();
@@ -84,7 +84,7 @@ fn what_is_read_stays_while_it_is_replaced_and_the_table_grows() {
 
 #[test]
 fn threads_read_while_one_writes() {
-    let table = Table::<u32, String, ()>::new(Reads::Free, 10_000, 4, ());
+    let table = Table::<u32, String, ()>::new(10_000, 4, ());
     let rounds = if cfg!(miri) { 3 } else { 50 };
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -112,19 +112,8 @@ fn threads_read_while_one_writes() {
 }
 
 #[test]
-fn nobody_finds_what_is_read_under_the_lock_only() {
-    let table = Table::<u32, String, ()>::new(Reads::Locked, 10, 0, ());
-    let mut removals = Removals::none();
-    put(&table, 7, &mut removals);
-    assert!(table.find(7, &7, &pin().unwrap()).is_none());
-    put(&table, 7, &mut removals);
-    assert_eq!(removals.len(), 1);
-    assert!(table.lock().parts().0.find(7, &7).is_some());
-}
-
-#[test]
 fn slots_of_who_is_read_for_long_do_not_scatter() {
-    let table = Table::<u32, String, ()>::new(Reads::Free, 50, 2, ());
+    let table = Table::<u32, String, ()>::new(50, 2, ());
     let pin = pin().unwrap();
     let mut removals = Removals::none();
     (0..40).cycle().take(1_000).for_each(|key| put(&table, key, &mut removals));

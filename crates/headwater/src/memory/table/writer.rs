@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::readers;
 use super::records::Reader;
-use super::shared::{Reads, Shared};
+use super::shared::Shared;
 use super::slots::{LANES, Node, Slot, Stock};
 use crate::sync::Ordering;
 use crate::{Cause, Removals};
@@ -38,7 +38,6 @@ struct Batch {
 
 /// What the writer knows about the table.
 pub(super) struct Book {
-    reads: Reads,
     patience: usize,
     /// No more entries than these.
     limit: usize,
@@ -53,10 +52,9 @@ pub(super) struct Book {
 
 impl Book {
     /// A book, and the index that readers are to see.
-    pub(super) fn new(reads: Reads, limit: usize, patience: usize) -> (Self, *mut Index) {
+    pub(super) fn new(limit: usize, patience: usize) -> (Self, *mut Index) {
         let index = Box::into_raw(Box::new(Index::new(FIRST_ROOM)));
         let book = Self {
-            reads,
             patience,
             limit: limit.min(MOST_ENTRIES),
             index: OldIndex(index),
@@ -66,11 +64,7 @@ impl Book {
             indexes: Vec::new(),
             batches: VecDeque::new(),
         };
-        let shown = match reads {
-            Reads::Free => index,
-            Reads::Locked => Box::into_raw(Box::new(Index::new(0))),
-        };
-        (book, shown)
+        (book, index)
     }
 
     /// Frees everything.
@@ -80,10 +74,6 @@ impl Book {
     pub(super) unsafe fn free<K, V>(&mut self, shared: &mut Shared<K, V>) {
         // SAFETY: the caller says so.
         unsafe { shared.slots.free(&mut self.stock) };
-        let shown = *shared.index.get_mut();
-        if shown != self.index.0 {
-            self.indexes.push(OldIndex(shown));
-        }
         self.indexes.push(OldIndex(self.index.0));
         let old = self.batches.drain(..).flat_map(|batch| batch.indexes);
         for index in self.indexes.drain(..).chain(old) {
@@ -228,9 +218,7 @@ impl<K, V> Writer<'_, K, V> {
             index.insert(unsafe { self.shared.slots.node(slot) }.hash(), slot);
         }
         let index = Box::into_raw(Box::new(index));
-        if self.book.reads == Reads::Free {
-            self.shared.index.store(index, Ordering::Release);
-        }
+        self.shared.index.store(index, Ordering::Release);
         let old = std::mem::replace(&mut self.book.index, OldIndex(index));
         self.book.indexes.push(old);
     }
@@ -292,8 +280,8 @@ impl<K, V> Writer<'_, K, V> {
 
     /// Who may still read what has left since the last batch; `None` if it is not worth finding out.
     fn readers_of_leavers(&self, freeing: Freeing) -> Option<Vec<Reader>> {
-        let Book { reads, patience, leavers, indexes, .. } = &*self.book;
-        if *reads == Reads::Locked || readers::nobody_reads() {
+        let Book { patience, leavers, indexes, .. } = &*self.book;
+        if readers::nobody_reads() {
             return Some(Vec::new());
         }
         let is_worth_it =

@@ -17,6 +17,6 @@ mod writer;
 
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
-pub(super) use self::shared::{Reads, Table};
+pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Node, Slot};
 pub(super) use self::writer::Freeing;
