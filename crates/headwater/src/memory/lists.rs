@@ -50,9 +50,26 @@ impl Rings {
         (link != ring as u32).then(|| link - self.offset)
     }
 
-    /// Has the links fetched of the slot at the cold end.
+    /// Has the link fetched of the slot at the cold end.
     fn foresee_coldest(&self, ring: usize) {
-        self.links.get(self.links[ring].hotter as usize).inspect(|link| prefetch(*link));
+        self.foresee_link(self.links[ring].hotter);
+    }
+
+    /// Has a slot's link fetched.
+    pub(super) fn foresee(&self, slot: Slot) {
+        self.foresee_link(slot + self.offset);
+    }
+
+    /// Has the links of a slot's neighbours fetched, its own being there.
+    pub(super) fn foresee_neighbours(&self, slot: Slot) {
+        if let Some(Link { hotter, colder }) = self.links.get((slot + self.offset) as usize) {
+            self.foresee_link(*hotter);
+            self.foresee_link(*colder);
+        }
+    }
+
+    fn foresee_link(&self, index: u32) {
+        self.links.get(index as usize).inspect(|link| prefetch(*link));
     }
 
     /// The slots of a ring, the hottest first.
@@ -134,7 +151,12 @@ impl Lists {
         self.rings.coldest(list as usize)
     }
 
-    /// The same, and has its links fetched: it may have to leave soon.
+    /// Where each slot is on its list.
+    pub(super) fn rings(&self) -> &Rings {
+        &self.rings
+    }
+
+    /// The same, and has its link fetched: it may have to leave soon.
     pub(super) fn foresee_coldest(&self, list: List) -> Option<Slot> {
         self.rings.foresee_coldest(list as usize);
         self.coldest(list)

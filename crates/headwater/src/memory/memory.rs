@@ -314,7 +314,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             Noted::HalfFull => {
                 if let Some(mut locked) = table.try_lock() {
                     // All that there is to do: a store applies what was noted.
-                    drop(Store::<K, V>::new(locked.parts()));
+                    _ = Store::<K, V>::new(locked.parts());
                 }
             }
             Noted::Not => Store::<K, V>::new(table.lock().parts()).touch(slot),

@@ -27,6 +27,9 @@ const PART_THAT_WAITS: u64 = 16;
 /// The same where entries have weights, and a few may be much.
 const PATIENCE_FOR_WEIGHED: usize = 8;
 
+/// How many hits ahead memory is asked for.
+const AHEAD: usize = 8;
+
 /// A capacity that no store comes near.
 pub(super) const UNBOUNDED: u64 = u64::MAX;
 
@@ -127,8 +130,9 @@ pub(super) struct State {
     lists: Lists,
     /// Who leaves, if not whoever was not used for longest.
     policy: Option<Adaptive>,
-    /// Hits that are not in the order of the lists yet, where these have to be exact.
-    touches: Option<Arc<Touches>>,
+    /// Hits that are not in the order of the lists yet, where these have to be exact; and room for those
+    /// that are being applied.
+    touches: Option<(Arc<Touches>, Vec<Slot>)>,
     /// When lives end, from the first entry on that has an end.
     wheel: Option<Box<Wheel>>,
     stats: MemoryStats,
@@ -143,7 +147,7 @@ pub(super) fn table<K, V>(bounds: Bounds, touches: Option<Arc<Touches>>) -> Tabl
         weights: Weights::new(),
         lists: Lists::new(),
         policy: bounds.policy(),
-        touches,
+        touches: touches.map(|touches| (touches, Vec::new())),
         wheel: None,
         stats: MemoryStats::default(),
         closed: false,
@@ -214,18 +218,30 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         store
     }
 
-    /// Brings the order up to date with the hits that were noted.
+    /// Brings the order up to date with the hits that were noted. What each will look at is asked for
+    /// some hits ahead.
     fn apply_touches(&mut self) {
-        let State { touches: Some(touches), lists, .. } = &mut *self.state else { return };
-        touches.apply(|slot| {
-            // It may have left since.
-            if let Some(node) = self.writer.node(slot) {
-                lists.touch(list_of(node), slot);
-            }
-        });
+        let Some((touches, hits)) = &mut self.state.touches else { return };
+        touches.apply(|slot| hits.push(slot));
+        if hits.is_empty() {
+            return;
+        }
+        let hits = std::mem::take(hits);
+        for (at, slot) in hits.iter().enumerate() {
+            let (soon, sooner) = (hits.get(at + AHEAD), hits.get(at + AHEAD / 2));
+            let rings = self.state.lists.rings();
+            soon.inspect(|slot| rings.foresee(**slot));
+            soon.inspect(|slot| self.writer.foresee(**slot));
+            sooner.inspect(|slot| rings.foresee_neighbours(**slot));
+            self.touch(*slot);
+        }
+        if let Some((_, empty)) = &mut self.state.touches {
+            *empty = hits;
+            empty.clear();
+        }
     }
 
-    /// Notes a hit in the order itself.
+    /// Notes a hit in the order itself, if the entry has not left since.
     pub(super) fn touch(&mut self, slot: Slot) {
         if let Some(node) = self.writer.node(slot) {
             self.state.lists.touch(list_of(node), slot);

@@ -82,12 +82,12 @@ impl Touches {
 
     /// Has `touch` called for each hit that was noted, in order. By one thread at a time.
     pub(super) fn apply(&self, mut touch: impl FnMut(Slot)) {
-        let mut first = self.first.0.load(Ordering::Relaxed);
+        let first = self.first.0.load(Ordering::Relaxed);
         let next = self.next.0.load(Ordering::Relaxed);
         if first == next {
             return;
         }
-        let mut has_gap = false;
+        let (mut done, mut has_gap) = (first, false);
         for ticket in first..next {
             let place = &self.places[place_of(ticket)];
             match place.load(Ordering::Acquire) {
@@ -100,9 +100,9 @@ impl Touches {
             }
             if !has_gap {
                 place.store(NOTHING, Ordering::Relaxed);
-                first = ticket + 1;
+                done = ticket + 1;
             }
         }
-        self.first.0.store(first, Ordering::Release);
+        self.first.0.store(done, Ordering::Release);
     }
 }

@@ -119,6 +119,11 @@ fn shards_agree_on_the_whole() {
     assert_eq!((found, absent, found as u64), (cache.len(), cache.absent_len(), cache.weight()));
 }
 
+fn keep(cache: &LruCache<u64, u64>, key: u64) {
+    let cache = super::face(cache);
+    drop(cache.put(key, cache.prepare(&key, Entry::found(key))));
+}
+
 #[test]
 fn no_hit_of_an_exact_lru_is_lost_or_out_of_turn_whoever_else_hits() {
     const EACH: u64 = 500;
@@ -128,9 +133,7 @@ fn no_hit_of_an_exact_lru_is_lost_or_out_of_turn_whoever_else_hits() {
         .on_removal(move |key, _, _| log.lock().unwrap().push(*key))
         .build()
         .unwrap();
-    let put = |key| {
-        drop(super::face(&cache).put(key, super::face(&cache).prepare(&key, Entry::found(key))))
-    };
+    let put = |key| keep(&cache, key);
     (0..THREADS * EACH).for_each(put);
     // Each thread has keys of its own, and uses them again and again, each time in another order.
     let hits = |thread: u64| {
@@ -162,9 +165,7 @@ fn no_hit_of_an_exact_lru_is_lost_or_out_of_turn_whoever_else_hits() {
 #[test]
 fn a_hit_that_is_over_counts_before_whatever_another_thread_does_then() {
     let cache = LruCache::<u64, u64>::new(2).unwrap();
-    let put = |key| {
-        drop(super::face(&cache).put(key, super::face(&cache).prepare(&key, Entry::found(key))))
-    };
+    let put = |key| keep(&cache, key);
     for round in 0..200 {
         put(1_000 + round);
         put(2_000 + round);
