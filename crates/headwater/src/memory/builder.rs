@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bounds::{Bounds, Rule, UNBOUNDED};
 use super::cache::{LruCache, MemoryCache};
 use super::life::Life;
 use super::memory::{Memory, Settings, Weigher};
 use super::sizing::Sizing;
-use super::store::{Bounds, Rule, UNBOUNDED};
 use crate::{Cause, Clock, Error, ErrorKind, Key, RemovalListener, Result, Value};
 
 /// How many shards a cache has that may have several, at least, on any machine.

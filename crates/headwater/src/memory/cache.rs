@@ -1,10 +1,10 @@
 use std::fmt;
 
+use super::bounds::UNBOUNDED;
 use super::builder::MemoryBuilder;
 use super::memory::Memory;
 use super::sizing::MissRatioCurve;
 use super::stats::MemoryStats;
-use super::store::UNBOUNDED;
 use crate::sync::Arc;
 use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value};
 

@@ -1,9 +1,35 @@
 //! How long an entry may live in a tier: the shortest of what anybody says.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Clock, Entry};
+use crate::{Clock, Entry, Moment};
+
+/// The present moment for one operation. The clock is read only if somebody asks, and once.
+pub(super) struct Now<'a> {
+    clock: &'a Clock,
+    read: Cell<Option<Moment>>,
+}
+
+impl<'a> Now<'a> {
+    pub(super) fn new(clock: &'a Clock) -> Self {
+        Self { clock, read: Cell::new(None) }
+    }
+
+    pub(super) fn get(&self) -> Moment {
+        self.read.get().unwrap_or_else(|| {
+            let now = self.clock.now();
+            self.read.set(Some(now));
+            now
+        })
+    }
+
+    /// Whether a life that ends then, if ever, goes on.
+    pub(super) fn is_before(&self, end: Option<Moment>) -> bool {
+        end.is_none_or(|end| self.get() < end)
+    }
+}
 
 /// A life decided from the value.
 type LifeOf<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;

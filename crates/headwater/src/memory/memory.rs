@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use super::life::Life;
+use super::bounds::{Bounds, Rule, UNBOUNDED};
+use super::life::{Life, Now};
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Bounds, Look, Now, Outcome, Rule, State, Store, UNBOUNDED, table};
+use super::store::{Look, Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
 use super::table::{Freeing, Node, Pin, Slot, Table, pin};
 use super::touches::{Noted, Touches};

@@ -30,11 +30,12 @@
 //! # The rooms
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
 //! shards, the lives and everything that must run without a lock. `table` has the entries, and all that
-//! is unsafe; `store` is what is done under its lock, with `node` for what an entry says, `lists` for
+//! is unsafe; `store` is what is done under its lock, with `bounds` for what it may hold, `node` for what an entry says, `lists` for
 //! the order, `touches` for hits on their way into it, `policy` for who leaves and `wheel` for whose life ends,
 //! which `sweeper` looks at where nobody else does. `sizing` is what a larger or smaller cache would do, measured
 //! beside it; `snapshot` takes entries to a file and back.
 
+mod bounds;
 mod builder;
 mod cache;
 mod life;

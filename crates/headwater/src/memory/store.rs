@@ -1,10 +1,10 @@
 //! What one lock guards: entries by key, within their bounds.
 
 use std::borrow::Borrow;
-use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::bounds::{Bounds, Rule};
+use super::life::Now;
 use super::lists::{List, Lists};
 use super::node::{Arrival, Weights, notes};
 use super::policy::{Adaptive, Entries, Mark};
@@ -20,90 +20,8 @@ const EXPIRED_PER_PUT: usize = 16;
 /// How many entries are looked at for each that may be removed: some are due and not dead.
 const LOOKS_PER_EXPIRED: usize = 4;
 
-/// How many entries of a store may wait to be freed together, and what part of its capacity.
-const PATIENCE: u64 = 64;
-const PART_THAT_WAITS: u64 = 16;
-
-/// The same where entries have weights, and a few may be much.
-const PATIENCE_FOR_WEIGHED: usize = 8;
-
 /// How many hits ahead memory is asked for.
 const AHEAD: usize = 8;
-
-/// A capacity that no store comes near.
-pub(super) const UNBOUNDED: u64 = u64::MAX;
-
-/// Which entry has to make room for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
-    /// The one that was not used for longest, exactly.
-    Lru,
-    /// The one that the [policy](super::policy) says.
-    Adaptive,
-}
-
-/// What a store may hold, and which rules it keeps.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) rule: Rule,
-    /// The most that found entries may weigh together, or [`UNBOUNDED`].
-    pub(super) capacity: u64,
-    /// The most absent entries.
-    pub(super) absent_capacity: u64,
-    /// Whether entries weigh what their weigher says, instead of 1.
-    pub(super) weighed: bool,
-    /// How long an entry lives after its last use.
-    pub(super) time_to_idle: Option<Duration>,
-}
-
-impl Bounds {
-    /// How many entries that left may wait to be freed together: few enough to matter little beside
-    /// those that are kept.
-    fn patience(&self) -> usize {
-        if self.weighed {
-            PATIENCE_FOR_WEIGHED
-        } else {
-            (self.capacity / PART_THAT_WAITS).clamp(1, PATIENCE) as usize
-        }
-    }
-
-    /// Counted entries need no more slots than there may be entries.
-    fn most_items(&self) -> usize {
-        let entries = self.capacity.saturating_add(self.absent_capacity);
-        let most = if self.weighed { UNBOUNDED } else { entries };
-        usize::try_from(most).unwrap_or(usize::MAX)
-    }
-
-    fn policy(&self) -> Option<Adaptive> {
-        let is_adaptive = self.rule == Rule::Adaptive && self.capacity != UNBOUNDED;
-        is_adaptive.then(|| Adaptive::new(self.capacity))
-    }
-}
-
-/// The present moment for one operation. The clock is read only if somebody asks, and once.
-pub(super) struct Now<'a> {
-    clock: &'a Clock,
-    read: Cell<Option<Moment>>,
-}
-
-impl<'a> Now<'a> {
-    pub(super) fn new(clock: &'a Clock) -> Self {
-        Self { clock, read: Cell::new(None) }
-    }
-
-    pub(super) fn get(&self) -> Moment {
-        self.read.get().unwrap_or_else(|| {
-            let now = self.clock.now();
-            self.read.set(Some(now));
-            now
-        })
-    }
-
-    /// Whether a life that ends then, if ever, goes on.
-    fn is_before(&self, end: Option<Moment>) -> bool {
-        end.is_none_or(|end| self.get() < end)
-    }
-}
 
 /// What became of a put.
 pub(super) enum Outcome<K, V> {

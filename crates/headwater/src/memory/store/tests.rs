@@ -1,5 +1,7 @@
+use super::super::bounds::UNBOUNDED;
 use super::*;
 use crate::{Sleep, TimeSource, Version};
+use std::time::Duration;
 
 /// A clock that stands at one moment.
 #[derive(Debug)]

@@ -1,0 +1,62 @@
+//! What a store may hold, and which rules it keeps.
+
+use std::time::Duration;
+
+use super::policy::Adaptive;
+
+/// How many entries of a store may wait to be freed together, and what part of its capacity.
+const PATIENCE: u64 = 64;
+const PART_THAT_WAITS: u64 = 16;
+
+/// The same where entries have weights, and a few may be much.
+const PATIENCE_FOR_WEIGHED: usize = 8;
+
+/// A capacity that no store comes near.
+pub(super) const UNBOUNDED: u64 = u64::MAX;
+
+/// Which entry has to make room for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The one that was not used for longest, exactly.
+    Lru,
+    /// The one that the [policy](super::policy) says.
+    Adaptive,
+}
+
+/// What a store may hold, and which rules it keeps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) rule: Rule,
+    /// The most that found entries may weigh together, or [`UNBOUNDED`].
+    pub(super) capacity: u64,
+    /// The most absent entries.
+    pub(super) absent_capacity: u64,
+    /// Whether entries weigh what their weigher says, instead of 1.
+    pub(super) weighed: bool,
+    /// How long an entry lives after its last use.
+    pub(super) time_to_idle: Option<Duration>,
+}
+
+impl Bounds {
+    /// How many entries that left may wait to be freed together: few enough to matter little beside
+    /// those that are kept.
+    pub(super) fn patience(&self) -> usize {
+        if self.weighed {
+            PATIENCE_FOR_WEIGHED
+        } else {
+            (self.capacity / PART_THAT_WAITS).clamp(1, PATIENCE) as usize
+        }
+    }
+
+    /// Counted entries need no more slots than there may be entries.
+    pub(super) fn most_items(&self) -> usize {
+        let entries = self.capacity.saturating_add(self.absent_capacity);
+        let most = if self.weighed { UNBOUNDED } else { entries };
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn policy(&self) -> Option<Adaptive> {
+        let is_adaptive = self.rule == Rule::Adaptive && self.capacity != UNBOUNDED;
+        is_adaptive.then(|| Adaptive::new(self.capacity))
+    }
+}
