@@ -33,8 +33,14 @@ impl Enlisted {
     fn sweep(&self) -> bool {
         let Some(cache) = self.cache.upgrade() else { return false };
         let _runtime = self.runtime.as_ref().map(Handle::enter);
-        // A value's destructor may panic. That is told as any panic is, and is nothing to the others.
-        catch_unwind(AssertUnwindSafe(|| cache.sweep())).unwrap_or(true)
+        // A value's destructor may panic, here or when the last handle goes with this one. That is told as
+        // any panic is, and is nothing to the others.
+        let sweep = move || {
+            let again = cache.sweep();
+            drop(cache);
+            again
+        };
+        catch_unwind(AssertUnwindSafe(sweep)).unwrap_or(true)
     }
 }
 
