@@ -21,6 +21,7 @@
 
 mod connection;
 mod ear;
+mod join;
 mod listen;
 mod node;
 mod reap;
@@ -29,10 +30,12 @@ mod topic;
 
 use super::key::{Collection, DocumentKey};
 use super::store::FirestoreStore;
+use crate::batch::Batcher;
 use crate::presence::Bell;
 use crate::sync::Mutex;
 use crate::{Key, Result, Value};
 use ear::Ear;
+use join::Joins;
 use node::Nodes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,6 +74,7 @@ use std::sync::{Arc, Weak};
 /// ```
 pub struct FirestoreRoster<K: ?Sized, V> {
     rooms: Arc<Rooms>,
+    joins: Arc<Batcher<Joins>>,
     types: PhantomData<fn(&K) -> V>,
 }
 
@@ -107,7 +111,8 @@ where
             known: tokio::sync::watch::Sender::new(()),
             bells: Mutex::default(),
         };
-        Ok(Self { rooms: Arc::new(rooms), types: PhantomData })
+        let rooms = Arc::new(rooms);
+        Ok(Self { joins: Joins::of(&rooms), rooms, types: PhantomData })
     }
 }
 

@@ -1,11 +1,12 @@
 use super::connection::{LINGERS, PLACE, TOPIC, VALUE, place};
 use super::ear::Raw;
+use super::join::Joining;
 use super::node::{Held, State};
 use super::{FirestoreRoster, Rooms};
 use crate::firestore::key::{DocumentKey, id_of};
 use crate::firestore::query::{MOST_IN, Query};
 use crate::firestore::time::Stamp;
-use crate::firestore::write::{Condition, Fields, delete, patch, set};
+use crate::firestore::write::{Condition, Fields, delete, patch};
 use crate::firestore::{field, life};
 use crate::presence::{
     Bell, Change, Counts, Cursor, Joined, Log, Members, Owned, Page, Read, Reading, RosterStore,
@@ -23,7 +24,7 @@ use std::time::Duration;
 /// Queries under way at once for one `get_many`.
 const LANES: usize = 4;
 /// What a count needs to know of a connection.
-const COUNTED: &[&str] = &[PLACE, super::connection::NODE, LINGERS, life::AFTER];
+pub(super) const COUNTED: &[&str] = &[PLACE, super::connection::NODE, LINGERS, life::AFTER];
 
 impl Rooms {
     /// Writes to a connection that is alive, unless somebody changes it meanwhile, when it is looked at
@@ -109,20 +110,12 @@ where
         let name = rooms.name::<_, K>(seat)?;
         let place = place(&seat.topic, std::borrow::Borrow::<K>::borrow(&seat.key));
         let node = rooms.node(ttl).await?;
-        let (found, at) = {
-            // One for both calls: of many that join at once some are done soon, and beat from then on.
-            let _place = rooms.store.place().await;
-            let fields = rooms.joining::<_, K, V>(seat, value, &node, ttl)?;
-            let write = set(&name, fields, Condition::Any);
-            let written = rooms.store.commit_at_once(vec![write]).await?;
-            let at = written.ok_or_else(|| rooms.store.strange())?;
-            let held = Held { topic: Arc::clone(&seat.topic), state: State::Joined(node) };
-            rooms.nodes.held.lock().insert(name, held);
-            let query = Query::equal(&rooms.collection, PLACE, field::text(place));
-            rooms.store.query_at_once(&query.fields(COUNTED).at(at)).await?
-        };
-        let connections = rooms.living(found, at).await?.len().max(1);
-        Ok(Joined { connections: connections as u64 })
+        let fields = rooms.joining::<_, K, V>(seat, value, &node, ttl)?;
+        let joining = Joining { name, place, fields };
+        let connections = self.joins.fetch(&joining).await?;
+        let held = Held { topic: Arc::clone(&seat.topic), state: State::Joined(node) };
+        rooms.nodes.held.lock().insert(joining.name, held);
+        Ok(Joined { connections })
     }
 
     async fn update(&self, seat: &Seat<Owned<Self>>, value: &V) -> Result<bool> {
