@@ -284,7 +284,7 @@ on_each_emulator! {
     async fn many_join_at_once(world: World) {
         // Emulators have no indexes: each question who is there reads the whole collection.
         let joins = std::env::var("HEADWATER_JOINS").ok().and_then(|text| text.parse().ok());
-        let joins: u64 = joins.unwrap_or(2_000);
+        let joins: u64 = joins.unwrap_or(10_000);
         let (store, rooms) = world.rooms();
         let roster = Roster::builder(rooms).ttl(60 * SECOND).build().expect("it makes sense");
         let keys: Vec<String> = (0..joins).map(|key| (key / 2).to_string()).collect();

@@ -22,6 +22,7 @@
 mod connection;
 mod ear;
 mod join;
+mod leave;
 mod listen;
 mod node;
 mod reap;
@@ -36,6 +37,7 @@ use crate::sync::Mutex;
 use crate::{Key, Result, Value};
 use ear::Ear;
 use join::Joins;
+use leave::Leaves;
 use node::Nodes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,7 +50,8 @@ use std::sync::{Arc, Weak};
 /// # Cost
 /// Heartbeats are one billed write per process and beat, however many connections it has: with a TTL of
 /// 60 s some 4,300 per day. A join is a write and as many reads as its key has connections, a leave and
-/// an update are a write (or delete) and one or two reads. [`count`](crate::presence::Roster::count) and
+/// an update are a write (or delete) and one or two reads. Joins and leaves that come while others are
+/// on their way are sent together, up to 30 and 100 in a call, and billed as each by itself. [`count`](crate::presence::Roster::count) and
 /// [`list`](crate::presence::Roster::list) are a read per connection. Who watches a topic is billed a
 /// read per connection when it begins and after each lost link, and per change; and a read per process
 /// that is there and TTL. See [`FirestoreStore::stats`].
@@ -75,6 +78,7 @@ use std::sync::{Arc, Weak};
 pub struct FirestoreRoster<K: ?Sized, V> {
     rooms: Arc<Rooms>,
     joins: Arc<Batcher<Joins>>,
+    leaves: Arc<Batcher<Leaves>>,
     types: PhantomData<fn(&K) -> V>,
 }
 
@@ -112,7 +116,7 @@ where
             bells: Mutex::default(),
         };
         let rooms = Arc::new(rooms);
-        Ok(Self { joins: Joins::of(&rooms), rooms, types: PhantomData })
+        Ok(Self { joins: Joins::of(&rooms), leaves: Leaves::of(&rooms), rooms, types: PhantomData })
     }
 }
 

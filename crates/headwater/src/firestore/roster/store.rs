@@ -1,12 +1,13 @@
 use super::connection::{LINGERS, PLACE, TOPIC, VALUE, place};
 use super::ear::Raw;
 use super::join::Joining;
+use super::leave::Leaving;
 use super::node::{Held, State};
 use super::{FirestoreRoster, Rooms};
 use crate::firestore::key::{DocumentKey, id_of};
 use crate::firestore::query::{MOST_IN, Query};
 use crate::firestore::time::Stamp;
-use crate::firestore::write::{Condition, Fields, delete, patch};
+use crate::firestore::write::{Condition, Fields, patch};
 use crate::firestore::{field, life};
 use crate::presence::{
     Bell, Change, Counts, Cursor, Joined, Log, Members, Owned, Page, Read, Reading, RosterStore,
@@ -29,7 +30,11 @@ pub(super) const COUNTED: &[&str] = &[PLACE, super::connection::NODE, LINGERS, l
 impl Rooms {
     /// Writes to a connection that is alive, unless somebody changes it meanwhile, when it is looked at
     /// again; when that was, or `None` if there is no such connection.
-    async fn alter(&self, name: &str, write: impl Fn(Condition) -> Write) -> Result<Option<Stamp>> {
+    pub(super) async fn alter(
+        &self,
+        name: &str,
+        write: impl Fn(Condition) -> Write,
+    ) -> Result<Option<Stamp>> {
         let end = self.store.clock().now() + self.store.caller().timeout;
         loop {
             let seen = self.store.read_one(name).await?;
@@ -44,19 +49,6 @@ impl Rooms {
                 return Err(self.store.named(Error::new(ErrorKind::Unavailable, message)));
             }
         }
-    }
-
-    async fn left(&self, name: &str, linger: Duration) -> Result<Option<Stamp>> {
-        if linger.is_zero() {
-            return self.alter(name, |condition| delete(name, condition)).await;
-        }
-        let millis = life::whole_millis(linger);
-        let fields = Fields::from([
-            (LINGERS.to_owned(), field::number(millis)),
-            (life::AFTER.to_owned(), field::number(millis)),
-        ]);
-        let mask = &[LINGERS, life::AFTER];
-        self.alter(name, |condition| patch(name, fields.clone(), mask, condition)).await
     }
 
     /// The live connections of places, which are at most [`MOST_IN`].
@@ -132,7 +124,7 @@ where
         let leaving = |until| Held { topic: Arc::clone(&seat.topic), state: State::Leaving(until) };
         // Whatever becomes of this, it is not to live on with the node. No call goes on for longer.
         let was_joined = nodes.held.lock().insert(name.clone(), leaving(now + limit * 3)).is_some();
-        let left = match self.rooms.left(&name, linger).await {
+        let left = match self.leaves.fetch(&Leaving { name: name.clone(), linger }).await {
             Ok(left) => left,
             Err(error) => {
                 let now = self.rooms.store.clock().now();
