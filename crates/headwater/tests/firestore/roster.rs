@@ -84,12 +84,14 @@ suites! {
     a_process_that_dies_is_seen_to_expire
     a_dropped_connection_leaves
     who_lingers_stays_for_a_while
+    who_leaves_now_is_gone_at_once
     a_join_that_was_dropped_leaves_nothing
     an_update_is_seen
     a_watch_begins_with_who_is_there
     a_watch_tells_each_change_once_and_in_order
     a_watch_tells_of_expiry
     a_slow_watcher_gets_a_snapshot_instead
+    a_close_is_told_as_leaves_also_of_who_lingers
     close_has_all_leave_and_is_final
 }
 
