@@ -30,6 +30,7 @@ mod store;
 mod topic;
 
 use super::key::{Collection, DocumentKey};
+use super::listen::Route;
 use super::store::FirestoreStore;
 use crate::batch::Batcher;
 use crate::presence::Bell;
@@ -50,18 +51,19 @@ use std::sync::{Arc, Weak};
 /// # Cost
 /// Heartbeats are one billed write per process and beat, however many connections it has: with a TTL of
 /// 60 s some 4,300 per day. A join is a write and as many reads as its key has connections, a leave and
-/// an update are a write (or delete) and one or two reads. Joins and leaves that come while others are
-/// on their way are sent together, up to 30 and 100 in a call, and billed as each by itself. [`count`](crate::presence::Roster::count) and
-/// [`list`](crate::presence::Roster::list) are a read per connection. Who watches a topic is billed a
-/// read per connection when it begins and after each lost link, and per change; and a read per process
-/// that is there and TTL. See [`FirestoreStore::stats`].
+/// an update are a write (or delete) and one or two reads; joins and leaves that come while others are
+/// on their way are sent together, up to 30 and 100 in a call, and billed as they are one by one.
+/// [`count`](crate::presence::Roster::count) and [`list`](crate::presence::Roster::list) are a read per
+/// connection. Who watches a topic is billed a read per connection when it begins and after each lost
+/// link, and per change; and a read per process that is there and TTL. See [`FirestoreStore::stats`].
 ///
 /// # What is different here
 /// - Firestore tells states, not steps: a connection that came and went between two of its messages is
 ///   not told of to watchers, and what happened between them is told joins first. Of a sequence that
 ///   is slower each step is told.
-/// - A server that falls silent without closing the connection is noticed by watchers within 15 s and
-///   a call's time limit, others by theirs.
+/// - A server that falls silent without closing the connection is noticed by watchers within 20 s, or a
+///   call's time limit if that is longer; others by theirs. For that, a stream that is silent is probed
+///   after 10 s, which is billed as a read.
 /// - A leave that failed is tried again with each heartbeat.
 /// - It needs no index but the automatic ones, and no TTL policy.
 ///
@@ -86,6 +88,7 @@ pub struct FirestoreRoster<K: ?Sized, V> {
 struct Rooms {
     store: FirestoreStore,
     collection: Collection,
+    route: Arc<Route>,
     nodes: Nodes,
     ear: Mutex<Ear>,
     /// Wakes the listener, when it has something else to do.
@@ -106,9 +109,11 @@ where
     /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig) if `path` is no collection's; the
     /// message names it.
     pub fn new(store: &FirestoreStore, path: impl AsRef<str>) -> Result<Self> {
+        let collection = store.collection(path.as_ref())?;
         let rooms = Rooms {
             store: store.clone(),
-            collection: store.collection(path.as_ref())?,
+            route: Route::to(&collection),
+            collection,
             nodes: Nodes::default(),
             ear: Mutex::default(),
             wanted: Arc::default(),

@@ -1,11 +1,12 @@
 //! The work of a watch: being elected, listening, and passing on what is heard.
 
+use super::aim::Aim;
 use super::attached::Attached;
 use super::debt::{Debt, Due};
 use super::fleet::{Fleet, Notes};
-use super::line::{Aim, Patience};
 use super::status::Board;
 use crate::firestore::key::DocumentKey;
+use crate::firestore::listen::Patience;
 use crate::firestore::source::Inner;
 use crate::presence::Lock;
 use crate::{Cache, Error, ErrorKind, Result};
@@ -101,7 +102,7 @@ where
     /// Listens, from a token on if there is one, and passes on, until the chain is closed.
     async fn term(&self, token: Option<Vec<u8>>) -> Error {
         let debt = Debt::new();
-        let (listen, pay) = (pin!(self.listen(token, &debt)), pin!(self.pay(&debt)));
+        let (listen, pay) = (pin!(self.hear(token, &debt)), pin!(self.pay(&debt)));
         match select(listen, pay).await {
             Either::Left((never, _)) => match never {},
             Either::Right((closed, _)) => closed,

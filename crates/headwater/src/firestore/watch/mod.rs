@@ -1,18 +1,18 @@
 //! Watching a collection for a chain; the documentation is [`firestore`](super)'s.
 //!
-//! - [`line`]: one Listen stream, and whether it is alive.
+//! - [`aim`]: what is asked for on a stream.
 //! - [`view`]: what its responses mean, compared with what is known.
-//! - [`listen`]: one stream after the other, and what is heard put into the [`debt`].
+//! - [`hear`]: one stream after the other, and what is heard put into the [`debt`].
 //! - [`job`]: what is owed passed on to the [`attached`] chain; with a [`fleet`], by who is elected.
 //! - [`status`]: what all of them tell about it.
 
+mod aim;
 mod attached;
 mod builder;
 mod debt;
 mod fleet;
+mod hear;
 mod job;
-mod line;
-mod listen;
 mod status;
 mod view;
 
