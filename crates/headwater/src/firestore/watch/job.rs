@@ -47,7 +47,10 @@ where
         loop {
             match fleet.elect().await {
                 Ok(Some(lease)) => {
-                    if let Some(closed) = self.lead(fleet, lease).await {
+                    let over = self.lead(fleet, &lease).await;
+                    drop(lease);
+                    fleet.resign().await;
+                    if let Some(closed) = over {
                         return closed;
                     }
                     // So that the others, who ask now and then, come first.
@@ -57,6 +60,14 @@ where
                 Err(error) => self.board.deaf(error),
             }
             fleet.pause(&self.board.clock).await;
+        }
+    }
+
+    /// Puts in order what it leaves to the next one of a fleet, once it does not [`run`](Self::run) any
+    /// more.
+    pub(super) async fn resign(&self) {
+        if let Some(fleet) = &self.fleet {
+            fleet.resign().await;
         }
     }
 
@@ -74,7 +85,7 @@ where
     }
 
     /// Listens for as long as the lease is held and that goes well; an error once the chain is closed.
-    async fn lead(&self, fleet: &Fleet, lease: Lock) -> Option<Error> {
+    async fn lead(&self, fleet: &Fleet, lease: &Lock) -> Option<Error> {
         let term = pin!(async {
             // Not to know where to begin is not to know that there is no such place.
             match fleet.token().await {
