@@ -221,10 +221,12 @@ impl<S: RosterStore> Drop for Connection<S> {
         }
         let (roster, held, linger) =
             (Arc::clone(&self.roster), Arc::clone(&self.held), self.linger);
-        // Outside of a runtime it expires, or leaves at the close.
-        let _ = runtime::spawn(async move {
-            let _ = held.leave(&roster, linger).await;
-        });
+        let leave = async move { drop(held.leave(&roster, linger).await) };
+        if runtime::spawn(leave).is_err() {
+            // Outside of a runtime it expires, unless a close comes first.
+            let end = self.roster.clock.now() + self.roster.settings.ttl;
+            self.held.goes(&self.roster, end);
+        }
     }
 }
 

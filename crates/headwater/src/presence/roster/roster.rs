@@ -116,7 +116,8 @@ impl<S: RosterStore> RosterBuilder<S> {
     }
 
     /// How long a connection stays when it leaves or is dropped, so that one that comes back at once
-    /// (a page that is loaded again) does not make its key go and come. Default: zero.
+    /// (a page that is loaded again) does not make its key go and come; not if it
+    /// [leaves for good](Connection::leave_now), or the roster is closed. Default: zero.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
