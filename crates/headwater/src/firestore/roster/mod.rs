@@ -11,6 +11,11 @@
 //! the server's clock. So nobody has to read a node's document while one that was read before says that
 //! it is alive, and readers agree on who is there.
 //!
+//! # Many at once
+//! [Joins](join) that come while others are on their way are one write and one question, who has their
+//! keys, as of that write; [leaves](leave) are one read and one write. So a process whose connections all
+//! come (again) or go is done after a few hundred calls.
+//!
 //! # Death
 //! A node whose lease is over never comes back: it has lost its connections, which join again under
 //! another. Whoever is left [removes](reap) what it had.
