@@ -23,14 +23,18 @@ pub(crate) struct Documents {
     db: FirestoreDb,
 }
 
+/// A client of the emulator at `host`, over a connection of its own.
+pub(crate) async fn client(host: &str) -> FirestoreDb {
+    let options =
+        FirestoreDbOptions::new("bench".to_owned()).with_firebase_api_url(format!("http://{host}"));
+    let nobody = anonymous::Builder::new().build();
+    FirestoreDb::with_options_auth(options, nobody).await.expect("the emulator is there")
+}
+
 impl Documents {
     /// Those of the emulator at `host`, over a connection of one's own.
     pub(crate) async fn at(host: &str) -> Self {
-        let options = FirestoreDbOptions::new("bench".to_owned())
-            .with_firebase_api_url(format!("http://{host}"));
-        let nobody = anonymous::Builder::new().build();
-        let db = FirestoreDb::with_options_auth(options, nobody).await;
-        Self { db: db.expect("the emulator is there") }
+        Self { db: client(host).await }
     }
 
     pub(crate) fn source(&self) -> FirestoreSource<str, Numbered> {

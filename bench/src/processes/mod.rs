@@ -10,7 +10,7 @@ mod server;
 mod source;
 
 pub(crate) use child::{Children, arguments, role};
-pub(crate) use documents::{Documents, Numbered};
+pub(crate) use documents::{Documents, Numbered, client};
 pub(crate) use faults::Faults;
 pub(crate) use hidane::Hidane;
 pub(crate) use proxy::Proxy;

@@ -55,9 +55,12 @@ where
     let heard_at = Instant::now();
     let mut visit = Visit { house, socket, watch, seat: None, mistakes: 0, heard_at };
     let Err(end) = visit.run().await;
-    if let Some(seat) = visit.seat.take() {
-        // If it fails, it expires.
-        let _ = seat.connection.leave().await;
+    if let Some(Seat { connection, .. }) = visit.seat.take() {
+        // If it fails, it expires. Where the server ends, nobody would see to it that linger does.
+        let _ = match end {
+            RESTART => connection.leave_now().await,
+            _ => connection.leave().await,
+        };
     }
     close(&mut visit.socket, end).await;
 }

@@ -3,7 +3,7 @@
 use crate::flight::{Node, current_node, enter, is_held, panicked};
 use crate::runtime::spawn;
 use crate::sync::Mutex;
-use crate::{Error, ErrorKind, Key, Result};
+use crate::{Error, ErrorKind, Result};
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
@@ -67,7 +67,7 @@ impl Batching {
 
 /// Whoever answers batches.
 pub(crate) trait Ask: Send + Sync + 'static {
-    type Key: ?Sized + Key;
+    type Key: ?Sized + ToOwned<Owned: Send + Sync> + Sync + 'static;
     type Answer: Send + 'static;
 
     /// One answer per key, in their order.

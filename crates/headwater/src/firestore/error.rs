@@ -133,6 +133,11 @@ fn meaning(status: &Status, is_emulator: bool) -> (ErrorKind, &'static str) {
         Code::NotFound => {
             (InvalidConfig, "there is no such project or database: create it, or name another")
         }
+        Code::FailedPrecondition if status.message().contains("requires an index") => (
+            InvalidConfig,
+            "a query needs an index that the database does not have, and this library none but the \
+             automatic ones: take away the collection's index exemption (the error's source names it)",
+        ),
         Code::FailedPrecondition => (
             InvalidConfig,
             "the database refuses such reads: is it a Firestore database in native mode?",
@@ -214,6 +219,17 @@ mod tests {
             assert_eq!(pace(&status), None, "{code}");
             assert_eq!(from_status(status, false).kind(), ErrorKind::Unexpected, "{code}");
         }
+    }
+
+    #[test]
+    fn an_index_that_is_missing_is_told_from_a_database_of_another_kind() {
+        let status =
+            Status::failed_precondition("The query requires an index. You can create it ..");
+        let error = from_status(status, false);
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(error.to_string().contains("index exemption"), "{error}");
+        let text = from_status(Status::failed_precondition("in Datastore mode"), false).to_string();
+        assert!(text.contains("native mode"), "{text}");
     }
 
     #[test]

@@ -94,6 +94,7 @@ mod error;
 pub(crate) mod field;
 mod key;
 pub(crate) mod life;
+mod listen;
 mod query;
 mod read;
 mod roster;

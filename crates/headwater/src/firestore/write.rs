@@ -119,19 +119,19 @@ impl FirestoreStore {
         Ok(Some(time))
     }
 
-    /// Writes each whose condition holds, in order, at most 400; whether it did. They go together for
-    /// as long as all conditions hold, and in ever smaller parts around one that does not.
-    pub(crate) async fn write_each(&self, writes: Vec<Write>) -> Result<Vec<bool>> {
+    /// Writes each whose condition holds, in order, at most 400; when that was, or `None` if it did not
+    /// hold. They go together for as long as all conditions hold, and in ever smaller parts around one
+    /// that does not.
+    pub(crate) async fn write_each(&self, writes: Vec<Write>) -> Result<Vec<Option<Stamp>>> {
         let mut done = Vec::with_capacity(writes.len());
         let mut parts = vec![writes];
         while let Some(mut part) = parts.pop().filter(|part| !part.is_empty()) {
-            if self.commit(part.clone()).await?.is_some() {
-                done.extend(part.iter().map(|_| true));
-            } else if part.len() == 1 {
-                done.push(false);
-            } else {
-                parts.push(part.split_off(part.len() / 2));
-                parts.push(part);
+            match self.commit(part.clone()).await? {
+                None if part.len() > 1 => {
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
+                written => done.extend(part.iter().map(|_| written)),
             }
         }
         Ok(done)

@@ -180,6 +180,7 @@ macro_rules! roster_conformance {
                 a_process_that_dies_is_seen_to_expire,
                 a_dropped_connection_leaves,
                 who_lingers_stays_for_a_while,
+                who_leaves_now_is_gone_at_once,
                 a_join_that_was_dropped_leaves_nothing,
                 an_update_is_seen,
                 a_watch_begins_with_who_is_there,
@@ -187,6 +188,7 @@ macro_rules! roster_conformance {
                 a_watch_tells_of_expiry,
                 a_slow_watcher_gets_a_snapshot_instead,
                 many_join_at_once,
+                a_close_is_told_as_leaves_also_of_who_lingers,
                 close_has_all_leave_and_is_final,
             ]
         );

@@ -229,6 +229,20 @@ checks! {
         assert_eq!(roster.get("room", "ada").await.expect("get").len(), 1);
     }
 
+    /// Who leaves for good does not linger, and others are told without anybody waiting for it.
+    who_leaves_now_is_gone_at_once(process, time) {
+        let builder = Roster::builder(process()).ttl(time.scaled(TTL)).linger(60 * 60 * TTL);
+        let (here, there) = (builder.build().expect("it makes sense"), roster(process(), &time));
+        let held = here.join("room", "ada", text("")).await.expect("join");
+        let id = held.id();
+        let mut watch = there.watch("room").expect("watch");
+        snapshot(&mut watch).await;
+        assert!(held.leave_now().await.expect("leave"));
+        assert!(there.get("room", "ada").await.expect("get").is_empty());
+        assert_eq!(next(&mut watch).await, Event::Leave(text("ada"), id));
+        assert_eq!(next(&mut watch).await, Event::Offline(text("ada")));
+    }
+
     /// A join that is dropped, at whatever point, leaves nobody behind (R3).
     a_join_that_was_dropped_leaves_nothing(process, time) {
         let roster = roster(process(), &time);
@@ -356,6 +370,33 @@ checks! {
         drop(held);
         let _ = time;
         until(async || roster.count("room").await.expect("count").connections == 0).await;
+    }
+
+    /// A close is told to others as leaves, at once, of those too that linger or had just been dropped
+    /// (R11, P4).
+    a_close_is_told_as_leaves_also_of_who_lingers(process, time) {
+        let builder = Roster::builder(process()).ttl(time.scaled(TTL)).linger(60 * 60 * TTL);
+        let builder = builder.close_within(Duration::from_secs(60));
+        let (here, there) = (builder.build().expect("it makes sense"), roster(process(), &time));
+        let mut held = Vec::new();
+        for key in ["stays", "lingers", "dropped"] {
+            held.push(here.join("room", key, text("")).await.expect("join"));
+        }
+        let mut expected: HashSet<_> = held.iter().map(Connection::id).collect();
+        let mut watch = there.watch("room").expect("watch");
+        assert_eq!(snapshot(&mut watch).await.0.len(), 3);
+        drop(held.pop());
+        held.pop().expect("three").leave().await.expect("leave");
+        assert_eq!(there.get("room", "lingers").await.expect("get").len(), 1);
+        here.close().await.expect("close");
+        assert_eq!(there.count("room").await.expect("count").connections, 0);
+        while !expected.is_empty() {
+            match next(&mut watch).await {
+                Event::Leave(_, connection) => assert!(expected.remove(&connection), "once"),
+                Event::Offline(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     /// After a close nobody of this process is there, streams end, and calls answer "closed" (R11).

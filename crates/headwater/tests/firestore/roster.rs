@@ -5,6 +5,9 @@ use crate::replay::replayed;
 use crate::world::{World, client, project};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use headwater::firestore::client::gcloud_sdk::google::firestore::v1::{
+    Document, ListDocumentsRequest,
+};
 use headwater::firestore::{FirestoreRoster, FirestoreStore};
 use headwater::presence::{Connection, Event, Reason, Roster, RosterStore, Watch};
 use headwater::testkit::RealTime;
@@ -41,8 +44,8 @@ async fn processes(make: Make) -> impl Fn() -> Store {
     move || world.rooms().1
 }
 
-/// The suite but for ten thousand that join: emulators have no indexes, so that each join reads the
-/// whole collection. Four hundred do instead, or as many as `HEADWATER_JOINS` says.
+/// The suite but for ten thousand that join, of which there is a test below: they join on a server and
+/// over a client that others keep busy too.
 macro_rules! suites {
     ($($check:ident)*) => {
         mod hidane {
@@ -81,12 +84,14 @@ suites! {
     a_process_that_dies_is_seen_to_expire
     a_dropped_connection_leaves
     who_lingers_stays_for_a_while
+    who_leaves_now_is_gone_at_once
     a_join_that_was_dropped_leaves_nothing
     an_update_is_seen
     a_watch_begins_with_who_is_there
     a_watch_tells_each_change_once_and_in_order
     a_watch_tells_of_expiry
     a_slow_watcher_gets_a_snapshot_instead
+    a_close_is_told_as_leaves_also_of_who_lingers
     close_has_all_leave_and_is_final
 }
 
@@ -134,9 +139,8 @@ async fn until_there_are(watch: &mut Watch<Store>, mut now: usize, count: usize)
     }
 }
 
-/// How many documents the collection has, connections and nodes, dead or alive.
-async fn documents(world: &World) -> usize {
-    use headwater::firestore::client::gcloud_sdk::google::firestore::v1::ListDocumentsRequest;
+/// The documents that the collection has, connections and nodes, dead or alive.
+async fn all_documents(world: &World) -> Vec<Document> {
     let request = ListDocumentsRequest {
         parent: world.db.get_documents_path().clone(),
         collection_id: "rooms".to_owned(),
@@ -144,7 +148,12 @@ async fn documents(world: &World) -> usize {
         ..ListDocumentsRequest::default()
     };
     let listed = world.db.client().get().list_documents(request).await.expect("it is there");
-    listed.into_inner().documents.len()
+    listed.into_inner().documents
+}
+
+/// How many there are.
+async fn documents(world: &World) -> usize {
+    all_documents(world).await.len()
 }
 
 on_each_emulator! {
@@ -156,10 +165,18 @@ on_each_emulator! {
         let joined = store.stats().writes;
         // A beat may have gone by already.
         assert!((201..=203).contains(&joined), "{joined}: a write each, and the node");
-        let beats = 3;
-        until(async || roster.stats().heartbeats >= 200 * beats).await;
-        let (heartbeats, writes) = (roster.stats().heartbeats, store.stats().writes - joined);
-        assert!(writes >= beats - 2 && writes * 100 <= heartbeats, "{writes} for {heartbeats}");
+        let before = all_documents(&world).await;
+        let (began, beats) = (roster.stats().heartbeats, 3);
+        until(async || roster.stats().heartbeats >= began + 200 * beats).await;
+        let (heartbeats, stats) = (roster.stats().heartbeats, store.stats());
+        let writes = stats.writes - joined + stats.deletes;
+        assert!(writes >= beats && writes * 100 <= heartbeats, "{writes} for {heartbeats}");
+        // And so says who keeps them: of all documents only the node's was written.
+        let after = all_documents(&world).await;
+        assert_eq!((before.len(), after.len()), (201, 201));
+        let written = after.iter().zip(&before).filter(|(after, before)| after != before);
+        let written: Vec<&str> = written.map(|(after, _)| after.name.as_str()).collect();
+        assert!(matches!(written[..], [name] if name.contains("/node-")), "{written:?}");
         assert_eq!((roster.stats().rejoins, roster.stats().failures), (0, 0));
         drop(held);
         roster.close().await.expect("close");
@@ -267,8 +284,9 @@ on_each_emulator! {
     }
 
     async fn many_join_at_once(world: World) {
+        // Emulators have no indexes: each question who is there reads the whole collection.
         let joins = std::env::var("HEADWATER_JOINS").ok().and_then(|text| text.parse().ok());
-        let joins: u64 = joins.unwrap_or(400);
+        let joins: u64 = joins.unwrap_or(10_000);
         let (store, rooms) = world.rooms();
         let roster = Roster::builder(rooms).ttl(60 * SECOND).build().expect("it makes sense");
         let keys: Vec<String> = (0..joins).map(|key| (key / 2).to_string()).collect();
@@ -280,9 +298,29 @@ on_each_emulator! {
         let mut watch = roster.watch("room").expect("watch");
         assert_eq!(snapshot(&mut watch).await, (joins as usize, Reason::Begin));
         drop(held);
-        until(async || roster.count("room").await.expect("count").connections == 0).await;
+        until_there_are(&mut watch, joins as usize, 0).await;
+        assert_eq!(roster.count("room").await.expect("count").connections, 0);
         // Heartbeats have their own test.
         assert!(store.stats().writes <= joins + 1 + joins / 10, "{:?}", store.stats());
+    }
+
+    async fn of_those_that_join_together_one_is_refused_and_the_others_are_there(world: World) {
+        let roster = world.roster(60 * SECOND);
+        let huge = "x".repeat(2 << 20);
+        let values = (0..90).map(|number| if number % 30 == 7 { huge.clone() } else { String::new() });
+        let joins = values.enumerate().map(|(number, value)| {
+            let (roster, key) = (&roster, (number % 45).to_string());
+            async move { roster.join("room", &key, value).await }
+        });
+        let (held, refused): (Vec<_>, Vec<_>) =
+            join_all(joins).await.into_iter().partition(Result::is_ok);
+        let kinds: Vec<ErrorKind> =
+            refused.into_iter().map(|refused| refused.expect_err("refused").kind()).collect();
+        assert_eq!(kinds, [ErrorKind::Codec; 3]);
+        let held: Vec<_> = held.into_iter().flatten().collect();
+        let firsts = held.iter().filter(|held| held.joined().is_first()).count();
+        assert_eq!((held.len(), firsts), (87, 45), "of those of a key, one is the first");
+        assert_eq!(roster.count("room").await.expect("count").connections, 87);
     }
 
     async fn what_is_replayed_is_what_is_there_under_every_trouble(emulator: Emulator) {

@@ -2,6 +2,7 @@
 
 use crate::listener::{Listened, Stream, token};
 use crate::world::{Plane, Planes, plane};
+use futures_util::FutureExt;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::listen_request::TargetChange as Ask;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::structured_query::filter::FilterType;
 use headwater::firestore::client::gcloud_sdk::google::firestore::v1::target::TargetType;
@@ -416,6 +417,26 @@ async fn the_next_listener_goes_on_where_the_last_one_had_got_to() {
     stream.current("third");
     until("it is live", async || second.stats().clears == 1).await;
     assert_eq!(scene.kept("b").await, None);
+}
+
+#[tokio::test]
+async fn a_close_leaves_the_lease_free_and_a_note_of_how_far_it_had_got() {
+    let mut scene = Scene::new().await;
+    let fleet = Fleet::new(&scene.time);
+    let (first, stream) = scene.begun(fleet.of(scene.watch())).await;
+    // So soon after the first token, this one need not be noted yet.
+    scene.time.advance(Duration::from_millis(500));
+    stream.consistent("second");
+    until("it is passed on", async || first.status().lag == Some(Duration::ZERO)).await;
+    first.close().await.expect("closed");
+    let document = scene.planes.document("a").expect("a name");
+    let (collection, _) = document.rsplit_once('/').expect("a path");
+    let free = fleet.locks.try_acquire(collection).now_or_never();
+    assert!(matches!(free, Some(Ok(Some(_)))), "{free:?}");
+    drop(free);
+    let _second = fleet.of(scene.watch()).start(&scene.chain).expect("valid settings");
+    let (_stream, target) = scene.server.opened(&scene.time).await;
+    assert_eq!(token(&target), Some(&b"second"[..]));
 }
 
 #[tokio::test]

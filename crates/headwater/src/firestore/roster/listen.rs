@@ -3,41 +3,39 @@
 use super::Rooms;
 use super::connection::{TOPIC, id, own_end};
 use super::topic::{News, Stage};
-use crate::firestore::error::from_status;
+use crate::firestore::error::Pace;
 use crate::firestore::field;
 use crate::firestore::key::id_of;
+use crate::firestore::listen::{End, Line, Listener, Next, Patience, listen};
 use crate::firestore::query::Query;
 use crate::firestore::time::Stamp;
 use crate::presence::Gone;
-use crate::{Clock, Error, ErrorKind, Result, runtime};
+use crate::{Clock, Result, runtime};
 use ::firestore::gcloud_sdk::google::firestore::v1::listen_request::TargetChange as Ask;
 use ::firestore::gcloud_sdk::google::firestore::v1::listen_response::ResponseType;
 use ::firestore::gcloud_sdk::google::firestore::v1::target::query_target::QueryType;
 use ::firestore::gcloud_sdk::google::firestore::v1::target::{QueryTarget, TargetType};
 use ::firestore::gcloud_sdk::google::firestore::v1::target_change::TargetChangeType;
 use ::firestore::gcloud_sdk::google::firestore::v1::{
-    Document, ListenRequest, ListenResponse, Target, TargetChange,
+    Document, ListenResponse, Target, TargetChange,
 };
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use futures_util::stream;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
-/// A stream that is silent for so long is looked after.
-const SILENCE: Duration = Duration::from_secs(15);
+/// A stream may be silent for so long, and is probed after half of it.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Topics that nobody watches any more are noticed that often.
 const TEND: Duration = Duration::from_secs(1);
-/// The longest pauses before the server is asked again, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// The task's hold on its roster: should the task be dropped with its runtime, another may start.
 struct Listening {
     rooms: Weak<Rooms>,
     has_ended: bool,
+    /// Whether the server has told of anything on the stream.
+    is_current: bool,
 }
 
 impl Drop for Listening {
@@ -55,8 +53,9 @@ impl Rooms {
         if std::mem::replace(&mut self.ear.lock().is_listening, true) {
             return Ok(());
         }
-        runtime::spawn(listen(Listening { rooms: Arc::downgrade(self), has_ended: false }))
-            .map(drop)
+        let (rooms, clock) = (Arc::downgrade(self), self.store.clock().clone());
+        let mut listening = Listening { rooms, has_ended: false, is_current: false };
+        runtime::spawn(async move { listen(&mut listening, &clock).await }).map(drop)
     }
 
     /// Whether there is nobody to listen for any more: then another task may start.
@@ -66,142 +65,115 @@ impl Rooms {
         ear.is_listening = !has_ended;
         has_ended
     }
-
-    fn failed(&self, status: Status) -> Error {
-        self.store.named(from_status(status, self.store.caller().is_emulator))
-    }
 }
 
-async fn listen(mut hold: Listening) {
-    let mut longest = PAUSES.0;
-    loop {
-        let Some(rooms) = hold.rooms.upgrade() else { return };
-        if rooms.has_ended() {
-            hold.has_ended = true;
-            return;
+impl Listener for Listening {
+    type Over = ();
+
+    async fn stream(&mut self) -> Result<(), End> {
+        while let Some(rooms) = self.rooms.upgrade() {
+            self.is_current = false;
+            if rooms.has_ended() {
+                self.has_ended = true;
+                break;
+            }
+            let line = rooms.open().await?;
+            let (clock, wanted) = (rooms.store.clock().clone(), Arc::clone(&rooms.wanted));
+            let first = rooms.store.caller().timeout.max(SILENCE);
+            drop(rooms);
+            self.read(line, Patience { first, later: SILENCE }, &clock, &wanted).await?;
         }
-        let clock = rooms.store.clock().clone();
-        drop(rooms);
-        let mut session = Session { rooms: Weak::clone(&hold.rooms), was_known: false };
-        let Err(error) = session.run(&clock).await else { continue };
-        let Some(rooms) = hold.rooms.upgrade() else { return };
-        rooms.ear.lock().broken(&error);
+        Ok(())
+    }
+
+    fn is_current(&self) -> bool {
+        self.is_current
+    }
+
+    fn ended(&mut self, end: End) -> Pace {
+        let Some(rooms) = self.rooms.upgrade() else { return Pace::Soon };
+        let (error, pace) = end.told(rooms.store.caller().is_emulator);
+        rooms.ear.lock().broken(&rooms.store.named(error));
         rooms.known.send_replace(());
         rooms.ring_all();
-        drop(rooms);
-        longest = if session.was_known { PAUSES.0 } else { (longest * 2).min(PAUSES.1) };
-        clock.sleep(longest.mul_f64(fastrand::f64())).await;
+        pace
     }
 }
 
-/// One stream, until it breaks or is not needed any more.
-struct Session {
-    rooms: Weak<Rooms>,
-    /// Whether the server has told of anything.
-    was_known: bool,
-}
-
-impl Session {
-    async fn run(&mut self, clock: &Clock) -> Result<()> {
-        let Some((mut stream, sender, wanted)) = self.open().await? else { return Ok(()) };
-        let mut heard = clock.now();
+impl Listening {
+    /// Reads a stream until it breaks, or is not needed any more.
+    async fn read(
+        &mut self,
+        mut line: Line,
+        patience: Patience,
+        clock: &Clock,
+        wanted: &tokio::sync::Notify,
+    ) -> Result<(), End> {
         loop {
             let Some(rooms) = self.rooms.upgrade() else { return Ok(()) };
-            rooms.tend(&sender)?;
+            rooms.tend(&line);
             if rooms.has_no_topics() {
                 return Ok(());
             }
             let wait = rooms.until_due();
             drop(rooms);
             let (sleep, woken) = (pin!(clock.sleep(wait)), pin!(wanted.notified()));
-            let message = match select(stream.next(), select(sleep, woken)).await {
-                Either::Left((message, _)) => Some(message),
+            let next = pin!(line.next(clock, patience, self.is_current));
+            let next = match select(next, select(sleep, woken)).await {
+                Either::Left((next, _)) => Some(next?),
                 Either::Right(_) => None,
             };
             let Some(rooms) = self.rooms.upgrade() else { return Ok(()) };
-            match message {
-                Some(Some(Ok(message))) => {
-                    heard = clock.now();
-                    self.was_known |= rooms.take(message).await?;
-                }
-                Some(Some(Err(status))) => return Err(rooms.failed(status)),
-                Some(None) => return Err(rooms.failed(Status::unavailable("the stream ended"))),
-                None if clock.now() - heard >= SILENCE => {
-                    rooms.store.read_one(&rooms.node_name("")?).await?;
-                    heard = clock.now();
-                }
+            match next {
+                Some(Next::Said(message)) => self.is_current |= rooms.take(message).await?,
+                Some(Next::Probed) => rooms.store.counters().reads.add(1),
                 None => {}
             }
             rooms.end_what_is_over().await?;
         }
     }
-
-    /// A stream that is told of all topics; `None` if the roster is gone.
-    async fn open(
-        &self,
-    ) -> Result<
-        Option<(
-            Streaming<ListenResponse>,
-            UnboundedSender<ListenRequest>,
-            Arc<tokio::sync::Notify>,
-        )>,
-    > {
-        let Some(rooms) = self.rooms.upgrade() else { return Ok(None) };
-        rooms.store.now(&rooms.node_name("")?).await?;
-        let (sender, asked) = unbounded_channel();
-        {
-            let mut ear = rooms.ear.lock();
-            ear.added.clear();
-            for (name, topic) in &mut ear.topics {
-                topic.news = News::whole();
-                let _ = sender.send(rooms.asking(name, topic.target));
-            }
-        }
-        let asked = stream::unfold(asked, async |mut asked| {
-            asked.recv().await.map(|request: ListenRequest| (request, asked))
-        });
-        let mut client = rooms.store.db().client().get();
-        let opened = client.listen(Box::pin(asked));
-        let limit = rooms.store.clock().sleep(rooms.store.caller().timeout);
-        match select(pin!(opened), pin!(limit)).await {
-            Either::Left((Ok(response), _)) => {
-                Ok(Some((response.into_inner(), sender, Arc::clone(&rooms.wanted))))
-            }
-            Either::Left((Err(status), _)) => Err(rooms.failed(status)),
-            Either::Right(_) => {
-                Err(rooms.store.error(ErrorKind::Timeout, "the server does not tell who is there"))
-            }
-        }
-    }
 }
 
 impl Rooms {
+    /// A stream that is told of all topics.
+    async fn open(&self) -> Result<Line, End> {
+        self.store.now(&self.node_name("")?).await?;
+        let asked: Vec<Ask> = {
+            let mut ear = self.ear.lock();
+            ear.added.clear();
+            let topics = ear.topics.iter_mut();
+            topics
+                .map(|(name, topic)| {
+                    topic.news = News::whole();
+                    self.asking(name, topic.target)
+                })
+                .collect()
+        };
+        let (clock, limit) = (self.store.clock(), self.store.caller().timeout);
+        self.route.open(self.store.db(), clock, limit, asked).await
+    }
+
     /// The request to tell of a topic.
-    fn asking(&self, topic: &str, target: i32) -> ListenRequest {
+    fn asking(&self, topic: &str, target: i32) -> Ask {
         let query = Query::equal(&self.collection, TOPIC, field::text(id_of(topic)));
         let query_type = Some(QueryType::StructuredQuery(query.query));
         let query = QueryTarget { parent: query.parent, query_type };
-        self.request(Ask::AddTarget(Target {
+        Ask::AddTarget(Target {
             target_id: target,
             target_type: Some(TargetType::Query(query)),
             ..Target::default()
-        }))
-    }
-
-    fn request(&self, ask: Ask) -> ListenRequest {
-        let database = self.store.db().get_database_path().clone();
-        ListenRequest { database, target_change: Some(ask), ..ListenRequest::default() }
+        })
     }
 
     /// Tells the server which topics are watched by now, and which are not any more.
-    fn tend(&self, sender: &UnboundedSender<ListenRequest>) -> Result<()> {
+    fn tend(&self, line: &Line) {
         let names: Vec<Arc<str>> = self.ear.lock().topics.keys().cloned().collect();
         let unwatched: Vec<_> = names.into_iter().filter(|name| !self.is_watched(name)).collect();
-        let mut requests = Vec::new();
         let mut ear = self.ear.lock();
         for name in std::mem::take(&mut ear.added) {
-            let target = ear.topics.get(&name).map(|topic| topic.target);
-            requests.extend(target.map(|target| self.asking(&name, target)));
+            if let Some(topic) = ear.topics.get(&name) {
+                line.ask(self.asking(&name, topic.target));
+            }
         }
         for name in unwatched {
             // Somebody may watch it since.
@@ -209,15 +181,9 @@ impl Rooms {
             let target = target.map(|topic| topic.target);
             if let Some(target) = target {
                 ear.topics.remove(&name);
-                requests.push(self.request(Ask::RemoveTarget(target)));
+                line.ask(Ask::RemoveTarget(target));
             }
         }
-        drop(ear);
-        for request in requests {
-            // The other end is dropped with the stream, which tells by itself that it broke.
-            let _ = sender.send(request);
-        }
-        Ok(())
     }
 
     fn has_no_topics(&self) -> bool {
@@ -232,7 +198,7 @@ impl Rooms {
     }
 
     /// Takes what the server tells; whether all is consistent after it.
-    async fn take(&self, message: ListenResponse) -> Result<bool> {
+    async fn take(&self, message: ListenResponse) -> Result<bool, End> {
         match message.response_type {
             Some(ResponseType::TargetChange(change)) => self.target_changed(change).await,
             Some(ResponseType::DocumentChange(change)) => {
@@ -265,8 +231,7 @@ impl Rooms {
                 let expected = topic.map(|topic| topic.expected());
                 match expected {
                     Some(expected) if usize::try_from(filter.count) != Ok(expected) => {
-                        let message = "the server and this process do not agree on who is there";
-                        Err(self.store.error(ErrorKind::Unavailable, message))
+                        Err(End::Mismatch)
                     }
                     _ => Ok(false),
                 }
@@ -285,10 +250,10 @@ impl Rooms {
         }
     }
 
-    async fn target_changed(&self, change: TargetChange) -> Result<bool> {
+    async fn target_changed(&self, change: TargetChange) -> Result<bool, End> {
         let kind = change.target_change_type();
         if let (TargetChangeType::Remove, Some(cause)) = (kind, change.cause) {
-            return Err(self.failed(Status::new(Code::from(cause.code), cause.message)));
+            return Err(End::Broken(Status::new(Code::from(cause.code), cause.message)));
         }
         {
             let mut ear = self.ear.lock();

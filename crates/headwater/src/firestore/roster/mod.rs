@@ -11,6 +11,11 @@
 //! the server's clock. So nobody has to read a node's document while one that was read before says that
 //! it is alive, and readers agree on who is there.
 //!
+//! # Many at once
+//! [Joins](join) that come while others are on their way are one write and one question, who has their
+//! keys, as of that write; [leaves](leave) are one read and one write. So a process whose connections all
+//! come (again) or go is done after a few hundred calls.
+//!
 //! # Death
 //! A node whose lease is over never comes back: it has lost its connections, which join again under
 //! another. Whoever is left [removes](reap) what it had.
@@ -21,6 +26,8 @@
 
 mod connection;
 mod ear;
+mod join;
+mod leave;
 mod listen;
 mod node;
 mod reap;
@@ -28,11 +35,15 @@ mod store;
 mod topic;
 
 use super::key::{Collection, DocumentKey};
+use super::listen::Route;
 use super::store::FirestoreStore;
+use crate::batch::Batcher;
 use crate::presence::Bell;
 use crate::sync::Mutex;
 use crate::{Key, Result, Value};
 use ear::Ear;
+use join::Joins;
+use leave::Leaves;
 use node::Nodes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,17 +56,19 @@ use std::sync::{Arc, Weak};
 /// # Cost
 /// Heartbeats are one billed write per process and beat, however many connections it has: with a TTL of
 /// 60 s some 4,300 per day. A join is a write and as many reads as its key has connections, a leave and
-/// an update are a write (or delete) and one or two reads. [`count`](crate::presence::Roster::count) and
-/// [`list`](crate::presence::Roster::list) are a read per connection. Who watches a topic is billed a
-/// read per connection when it begins and after each lost link, and per change; and a read per process
-/// that is there and TTL. See [`FirestoreStore::stats`].
+/// an update are a write (or delete) and one or two reads; joins and leaves that come while others are
+/// on their way are sent together, up to 30 and 100 in a call, and billed as they are one by one.
+/// [`count`](crate::presence::Roster::count) and [`list`](crate::presence::Roster::list) are a read per
+/// connection. Who watches a topic is billed a read per connection when it begins and after each lost
+/// link, and per change; and a read per process that is there and TTL. See [`FirestoreStore::stats`].
 ///
 /// # What is different here
 /// - Firestore tells states, not steps: a connection that came and went between two of its messages is
 ///   not told of to watchers, and what happened between them is told joins first. Of a sequence that
 ///   is slower each step is told.
-/// - A server that falls silent without closing the connection is noticed by watchers within 15 s and
-///   a call's time limit, others by theirs.
+/// - A server that falls silent without closing the connection is noticed by watchers within 20 s, or a
+///   call's time limit if that is longer; others by theirs. For that, a stream that is silent is probed
+///   after 10 s, which is billed as a read.
 /// - A leave that failed is tried again with each heartbeat.
 /// - It needs no index but the automatic ones, and no TTL policy.
 ///
@@ -71,6 +84,8 @@ use std::sync::{Arc, Weak};
 /// ```
 pub struct FirestoreRoster<K: ?Sized, V> {
     rooms: Arc<Rooms>,
+    joins: Arc<Batcher<Joins>>,
+    leaves: Arc<Batcher<Leaves>>,
     types: PhantomData<fn(&K) -> V>,
 }
 
@@ -78,6 +93,7 @@ pub struct FirestoreRoster<K: ?Sized, V> {
 struct Rooms {
     store: FirestoreStore,
     collection: Collection,
+    route: Arc<Route>,
     nodes: Nodes,
     ear: Mutex<Ear>,
     /// Wakes the listener, when it has something else to do.
@@ -98,16 +114,19 @@ where
     /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig) if `path` is no collection's; the
     /// message names it.
     pub fn new(store: &FirestoreStore, path: impl AsRef<str>) -> Result<Self> {
+        let collection = store.collection(path.as_ref())?;
         let rooms = Rooms {
             store: store.clone(),
-            collection: store.collection(path.as_ref())?,
+            route: Route::to(&collection),
+            collection,
             nodes: Nodes::default(),
             ear: Mutex::default(),
             wanted: Arc::default(),
             known: tokio::sync::watch::Sender::new(()),
             bells: Mutex::default(),
         };
-        Ok(Self { rooms: Arc::new(rooms), types: PhantomData })
+        let rooms = Arc::new(rooms);
+        Ok(Self { joins: Joins::of(&rooms), leaves: Leaves::of(&rooms), rooms, types: PhantomData })
     }
 }
 

@@ -55,9 +55,9 @@ impl Rooms {
         let deletes = over.iter().map(|(name, _)| delete(name, Condition::Present)).collect();
         let done = self.store.write_each(deletes).await?;
         let mut held = self.nodes.held.lock();
-        for ((name, state), was_there) in over.into_iter().zip(done) {
+        for ((name, state), removed) in over.into_iter().zip(done) {
             let is_settled = match state {
-                State::Leaving(until) => was_there || moment >= until,
+                State::Leaving(until) => removed.is_some() || moment >= until,
                 State::Lingers(_) | State::Joined(_) => true,
             };
             if is_settled && held.get(&name).is_some_and(|held| held.state == state) {

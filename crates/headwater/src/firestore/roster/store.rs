@@ -1,11 +1,13 @@
 use super::connection::{LINGERS, PLACE, TOPIC, VALUE, place};
 use super::ear::Raw;
+use super::join::Joining;
+use super::leave::Leaving;
 use super::node::{Held, State};
 use super::{FirestoreRoster, Rooms};
 use crate::firestore::key::{DocumentKey, id_of};
 use crate::firestore::query::{MOST_IN, Query};
 use crate::firestore::time::Stamp;
-use crate::firestore::write::{Condition, Fields, delete, patch, set};
+use crate::firestore::write::{Condition, Fields, patch};
 use crate::firestore::{field, life};
 use crate::presence::{
     Bell, Change, Counts, Cursor, Joined, Log, Members, Owned, Page, Read, Reading, RosterStore,
@@ -23,12 +25,16 @@ use std::time::Duration;
 /// Queries under way at once for one `get_many`.
 const LANES: usize = 4;
 /// What a count needs to know of a connection.
-const COUNTED: &[&str] = &[PLACE, super::connection::NODE, LINGERS, life::AFTER];
+pub(super) const COUNTED: &[&str] = &[PLACE, super::connection::NODE, LINGERS, life::AFTER];
 
 impl Rooms {
     /// Writes to a connection that is alive, unless somebody changes it meanwhile, when it is looked at
     /// again; when that was, or `None` if there is no such connection.
-    async fn alter(&self, name: &str, write: impl Fn(Condition) -> Write) -> Result<Option<Stamp>> {
+    pub(super) async fn alter(
+        &self,
+        name: &str,
+        write: impl Fn(Condition) -> Write,
+    ) -> Result<Option<Stamp>> {
         let end = self.store.clock().now() + self.store.caller().timeout;
         loop {
             let seen = self.store.read_one(name).await?;
@@ -43,19 +49,6 @@ impl Rooms {
                 return Err(self.store.named(Error::new(ErrorKind::Unavailable, message)));
             }
         }
-    }
-
-    async fn left(&self, name: &str, linger: Duration) -> Result<Option<Stamp>> {
-        if linger.is_zero() {
-            return self.alter(name, |condition| delete(name, condition)).await;
-        }
-        let millis = life::whole_millis(linger);
-        let fields = Fields::from([
-            (LINGERS.to_owned(), field::number(millis)),
-            (life::AFTER.to_owned(), field::number(millis)),
-        ]);
-        let mask = &[LINGERS, life::AFTER];
-        self.alter(name, |condition| patch(name, fields.clone(), mask, condition)).await
     }
 
     /// The live connections of places, which are at most [`MOST_IN`].
@@ -109,20 +102,12 @@ where
         let name = rooms.name::<_, K>(seat)?;
         let place = place(&seat.topic, std::borrow::Borrow::<K>::borrow(&seat.key));
         let node = rooms.node(ttl).await?;
-        let (found, at) = {
-            // One for both calls: of many that join at once some are done soon, and beat from then on.
-            let _place = rooms.store.place().await;
-            let fields = rooms.joining::<_, K, V>(seat, value, &node, ttl)?;
-            let write = set(&name, fields, Condition::Any);
-            let written = rooms.store.commit_at_once(vec![write]).await?;
-            let at = written.ok_or_else(|| rooms.store.strange())?;
-            let held = Held { topic: Arc::clone(&seat.topic), state: State::Joined(node) };
-            rooms.nodes.held.lock().insert(name, held);
-            let query = Query::equal(&rooms.collection, PLACE, field::text(place));
-            rooms.store.query_at_once(&query.fields(COUNTED).at(at)).await?
-        };
-        let connections = rooms.living(found, at).await?.len().max(1);
-        Ok(Joined { connections: connections as u64 })
+        let fields = rooms.joining::<_, K, V>(seat, value, &node, ttl)?;
+        let joining = Joining { name, place, fields };
+        let connections = self.joins.fetch(&joining).await?;
+        let held = Held { topic: Arc::clone(&seat.topic), state: State::Joined(node) };
+        rooms.nodes.held.lock().insert(joining.name, held);
+        Ok(Joined { connections })
     }
 
     async fn update(&self, seat: &Seat<Owned<Self>>, value: &V) -> Result<bool> {
@@ -139,7 +124,7 @@ where
         let leaving = |until| Held { topic: Arc::clone(&seat.topic), state: State::Leaving(until) };
         // Whatever becomes of this, it is not to live on with the node. No call goes on for longer.
         let was_joined = nodes.held.lock().insert(name.clone(), leaving(now + limit * 3)).is_some();
-        let left = match self.rooms.left(&name, linger).await {
+        let left = match self.leaves.fetch(&Leaving { name: name.clone(), linger }).await {
             Ok(left) => left,
             Err(error) => {
                 let now = self.rooms.store.clock().now();

@@ -1,10 +1,11 @@
+use super::aim::Aim;
 use super::attached::Attached;
 use super::fleet::Fleet;
 use super::job::{Job, Mode};
-use super::line::{Aim, Patience};
 use super::status::Board;
 use super::{DocumentKey, Watch};
 use crate::firestore::builder::is_field_path;
+use crate::firestore::listen::Patience;
 use crate::firestore::source::Inner;
 use crate::presence::{BoxPresence, Locks};
 use crate::{Cache, Error, ErrorKind, Key, Result, Value};

@@ -2,7 +2,9 @@
 
 use super::status::{Board, WatchState};
 use crate::presence::{BoxPresence, Lock, Locks, Presence, PresenceCache};
+use crate::sync::Mutex;
 use crate::{Clock, Moment, Result};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a token is kept. The service itself forgets what it means long before.
@@ -17,6 +19,15 @@ pub(super) struct Fleet {
     /// What is watched.
     name: String,
     takeover: Duration,
+    term: Mutex<Term>,
+}
+
+/// What is to be put in order when this process does not listen any more.
+#[derive(Default)]
+struct Term {
+    lease: Option<Arc<Lock>>,
+    /// A token that has not been noted yet.
+    token: Option<Vec<u8>>,
 }
 
 impl Fleet {
@@ -28,7 +39,7 @@ impl Fleet {
     ) -> Self {
         // What is left of the time is for those who wait to notice.
         let locks = locks.ttl(takeover * 3 / 4).renewed_for(Duration::MAX);
-        Self { locks, notes, name, takeover }
+        Self { locks, notes, name, takeover, term: Mutex::default() }
     }
 
     /// How long it may take until somebody else listens.
@@ -36,9 +47,27 @@ impl Fleet {
         self.takeover
     }
 
-    /// The lease, if nobody else has it.
-    pub(super) async fn elect(&self) -> Result<Option<Lock>> {
-        self.locks.try_acquire(&self.name).await
+    /// The lease, if nobody else has it; until a [`resign`](Self::resign).
+    pub(super) async fn elect(&self) -> Result<Option<Arc<Lock>>> {
+        let lease = self.locks.try_acquire(&self.name).await?.map(Arc::new);
+        let term = Term { lease: lease.clone(), token: None };
+        // Dropped outside of the lock.
+        let before = std::mem::replace(&mut *self.term.lock(), term);
+        drop(before);
+        Ok(lease)
+    }
+
+    /// Gives back what an election gave, once nobody else has it in hand, and notes before that, as far
+    /// as the store takes it, how far this process has got.
+    pub(super) async fn resign(&self) {
+        let Term { lease, token } = std::mem::take(&mut *self.term.lock());
+        let Some(lease) = lease.and_then(Arc::into_inner) else { return };
+        if let Some(token) = token.filter(|_| lease.is_held()) {
+            // The next one goes on from an older one.
+            let _ = self.save(&token).await;
+        }
+        // If it fails, it is tried again behind, or ends by itself.
+        let _ = lease.release().await;
     }
 
     /// Between two attempts to be elected.
@@ -73,15 +102,13 @@ impl Fleet {
 /// What a listener notes for the others.
 pub(super) struct Notes<'f> {
     fleet: &'f Fleet,
-    /// A token that has not been noted yet.
-    token: Option<Vec<u8>>,
     saved: Option<Moment>,
     told: Option<Moment>,
 }
 
 impl<'f> Notes<'f> {
     pub(super) fn new(fleet: &'f Fleet) -> Self {
-        Self { fleet, token: None, saved: None, told: None }
+        Self { fleet, saved: None, told: None }
     }
 
     fn between(&self) -> Duration {
@@ -95,17 +122,20 @@ impl<'f> Notes<'f> {
 
     /// Notes what is due, as far as the store takes it: later notes make up for those that it did not.
     pub(super) async fn keep(&mut self, token: Option<Vec<u8>>, board: &Board) {
-        self.token = token.or(self.token.take());
+        if token.is_some() {
+            self.fleet.term.lock().token = token;
+        }
         let now = board.clock.now();
         let is_due = |last: Option<Moment>, between| last.is_none_or(|last| now - last >= between);
         if board.state() == WatchState::Live && is_due(self.told, self.between()) {
             self.told = self.fleet.is_well().await.is_ok().then_some(now);
         }
-        if let Some(token) = self.token.take_if(|_| is_due(self.saved, BETWEEN_TOKENS)) {
-            match self.fleet.save(&token).await {
-                Ok(()) => self.saved = Some(now),
-                Err(_) => self.token = Some(token),
-            }
+        let unsaved = self.fleet.term.lock().token.clone();
+        if let Some(token) = unsaved.filter(|_| is_due(self.saved, BETWEEN_TOKENS))
+            && self.fleet.save(&token).await.is_ok()
+        {
+            self.saved = Some(now);
+            self.fleet.term.lock().token = None;
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The work of a watch: being elected, listening, and passing on what is heard.
 
+use super::aim::Aim;
 use super::attached::Attached;
 use super::debt::{Debt, Due};
 use super::fleet::{Fleet, Notes};
-use super::line::{Aim, Patience};
 use super::status::Board;
 use crate::firestore::key::DocumentKey;
+use crate::firestore::listen::Patience;
 use crate::firestore::source::Inner;
 use crate::presence::Lock;
 use crate::{Cache, Error, ErrorKind, Result};
@@ -46,7 +47,10 @@ where
         loop {
             match fleet.elect().await {
                 Ok(Some(lease)) => {
-                    if let Some(closed) = self.lead(fleet, lease).await {
+                    let over = self.lead(fleet, &lease).await;
+                    drop(lease);
+                    fleet.resign().await;
+                    if let Some(closed) = over {
                         return closed;
                     }
                     // So that the others, who ask now and then, come first.
@@ -56,6 +60,14 @@ where
                 Err(error) => self.board.deaf(error),
             }
             fleet.pause(&self.board.clock).await;
+        }
+    }
+
+    /// Puts in order what it leaves to the next one of a fleet, once it does not [`run`](Self::run) any
+    /// more.
+    pub(super) async fn resign(&self) {
+        if let Some(fleet) = &self.fleet {
+            fleet.resign().await;
         }
     }
 
@@ -73,7 +85,7 @@ where
     }
 
     /// Listens for as long as the lease is held and that goes well; an error once the chain is closed.
-    async fn lead(&self, fleet: &Fleet, lease: Lock) -> Option<Error> {
+    async fn lead(&self, fleet: &Fleet, lease: &Lock) -> Option<Error> {
         let term = pin!(async {
             // Not to know where to begin is not to know that there is no such place.
             match fleet.token().await {
@@ -101,7 +113,7 @@ where
     /// Listens, from a token on if there is one, and passes on, until the chain is closed.
     async fn term(&self, token: Option<Vec<u8>>) -> Error {
         let debt = Debt::new();
-        let (listen, pay) = (pin!(self.listen(token, &debt)), pin!(self.pay(&debt)));
+        let (listen, pay) = (pin!(self.hear(token, &debt)), pin!(self.pay(&debt)));
         match select(listen, pay).await {
             Either::Left((never, _)) => match never {},
             Either::Right((closed, _)) => closed,

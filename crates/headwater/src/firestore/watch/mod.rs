@@ -1,18 +1,18 @@
 //! Watching a collection for a chain; the documentation is [`firestore`](super)'s.
 //!
-//! - [`line`]: one Listen stream, and whether it is alive.
+//! - [`aim`]: what is asked for on a stream.
 //! - [`view`]: what its responses mean, compared with what is known.
-//! - [`listen`]: one stream after the other, and what is heard put into the [`debt`].
+//! - [`hear`]: one stream after the other, and what is heard put into the [`debt`].
 //! - [`job`]: what is owed passed on to the [`attached`] chain; with a [`fleet`], by who is elected.
 //! - [`status`]: what all of them tell about it.
 
+mod aim;
 mod attached;
 mod builder;
 mod debt;
 mod fleet;
+mod hear;
 mod job;
-mod line;
-mod listen;
 mod status;
 mod view;
 
@@ -73,9 +73,11 @@ impl Watch {
         let work = async move {
             // Also if its owner is gone without a word.
             let stopped = async { drop(stopped.wait_for(|stop| *stop).await) };
-            if let Either::Left((closed, _)) = select(pin!(job.run()), pin!(stopped)).await {
-                end.error = Some(closed);
-            }
+            end.error = match select(pin!(job.run()), pin!(stopped)).await {
+                Either::Left((closed, _)) => Some(closed),
+                Either::Right(_) => None,
+            };
+            job.resign().await;
             drop(job);
             drop(end);
         };
@@ -113,8 +115,9 @@ impl Watch {
     }
 
     /// Ends it, and waits until nothing of it listens or tells any more. The chain, the source and its
-    /// client go on. A lease of a fleet is given back by a task of its own: if the runtime ends before
-    /// that, another process takes over when the lease ends by itself. Again, it does nothing.
+    /// client go on. Of a fleet, it notes how far it has got and gives the lease back, so that the next one
+    /// goes on from there at once; where the store of these does not answer, for as long as a call may
+    /// take, and the lease then ends by itself. Again, it does nothing.
     ///
     /// # Errors
     /// None so far.

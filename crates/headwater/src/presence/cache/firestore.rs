@@ -185,8 +185,8 @@ where
         for chunk in writes.chunks(WRITES) {
             let done =
                 self.store.write_each(chunk.iter().map(|(_, write)| write.clone()).collect());
-            for ((name, _), is_done) in chunk.iter().zip(done.await?) {
-                others.extend((!is_done).then(|| name.clone()));
+            for ((name, _), done) in chunk.iter().zip(done.await?) {
+                others.extend(done.is_none().then(|| name.clone()));
             }
         }
         Ok(others)

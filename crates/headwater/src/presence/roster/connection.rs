@@ -3,7 +3,7 @@ use super::roster::Inner;
 use super::store::Owned;
 use super::{ConnectionId, Joined, RosterStore, Seat};
 use crate::sync::{Arc, Mutex, Ordering};
-use crate::{Error, ErrorKind, Result, runtime};
+use crate::{Error, ErrorKind, Moment, Result, runtime};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -17,8 +17,17 @@ pub struct Connection<S: RosterStore> {
     roster: Arc<Inner<S>>,
     held: Arc<Held<S>>,
     joined: Joined,
+    /// How long it stays when it leaves.
+    linger: Duration,
     /// Whether it has left, as far as this process can say.
     is_done: bool,
+}
+
+/// A connection that is leaving or lingers: a close does not wait for its time to come.
+pub(super) struct Going<S: RosterStore> {
+    pub(super) held: Arc<Held<S>>,
+    /// When it is gone by itself, once that is known.
+    until: Moment,
 }
 
 /// A connection of this process, as its heartbeats know it.
@@ -45,12 +54,48 @@ impl<S: RosterStore> Held<S> {
         roster.store.join(&self.seat, &value, roster.settings.ttl).await
     }
 
-    pub(super) async fn leave(&self, roster: &Inner<S>, linger: Duration) -> Result<bool> {
+    /// From here on a close has it leave too.
+    fn goes(self: &Arc<Self>, roster: &Inner<S>, until: Moment) {
+        let going = Going { held: Arc::clone(self), until };
+        roster.going.lock().insert(self.seat.connection, going);
+    }
+
+    /// Leaves, at once if the roster is closed: nobody here sees to it any more that it goes later.
+    pub(super) async fn leave(
+        self: &Arc<Self>,
+        roster: &Inner<S>,
+        linger: Duration,
+    ) -> Result<bool> {
         self.has_left.store(true, Ordering::SeqCst);
+        if !roster.is_closed() {
+            self.goes(roster, Moment::END);
+        }
         let _turn = self.turn.lock().await;
-        let left = roster.store.leave(&self.seat, linger).await?;
-        roster.pulse.expect(&self.seat.topic, roster.clock.now() + linger);
-        Ok(left)
+        let linger = if roster.is_closed() { Duration::ZERO } else { linger };
+        let left = roster.store.leave(&self.seat, linger).await;
+        let now = roster.clock.now();
+        match left {
+            Ok(_) if linger.is_zero() => drop(roster.going.lock().remove(&self.seat.connection)),
+            Ok(_) => self.goes(roster, now + linger),
+            // It expires, unless a close comes first.
+            Err(_) => self.goes(roster, now + roster.settings.ttl),
+        }
+        if left.is_ok() {
+            roster.pulse.expect(&self.seat.topic, now + linger);
+        }
+        left
+    }
+}
+
+impl<S: RosterStore> Inner<S> {
+    /// Forgets those that have gone by themselves.
+    pub(super) fn forget_gone(&self) {
+        let now = self.clock.now();
+        let mut gone = Vec::new();
+        let mut going = self.going.lock();
+        gone.extend(going.extract_if(|_, going| going.until <= now));
+        drop(going);
+        drop(gone);
     }
 }
 
@@ -72,6 +117,7 @@ impl<S: RosterStore> Connection<S> {
             roster: Arc::clone(roster),
             held,
             joined: Joined { connections: 0 },
+            linger: roster.settings.linger,
             is_done: false,
         };
         connection.joined = connection.held.join(roster).await?;
@@ -127,25 +173,60 @@ impl<S: RosterStore> Connection<S> {
     /// # Cancellation
     /// Dropped, it leaves in the background.
     pub async fn leave(mut self) -> Result<bool> {
-        let linger = self.roster.settings.linger;
-        let left = self.held.leave(&self.roster, linger).await;
+        let left = self.held.leave(&self.roster, self.linger).await;
         self.is_done = true;
         left
+    }
+
+    /// Leaves at once, also where the roster is built so that who leaves lingers: for who will not
+    /// come back, as when this process ends. Others are told at once. False if the store did not know
+    /// it any more.
+    ///
+    /// # Errors
+    /// As [`leave`](Self::leave).
+    ///
+    /// # Cancellation
+    /// Dropped, it leaves in the background, and does not linger.
+    ///
+    /// ```
+    /// use headwater::presence::{MemoryRoster, Roster};
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let store = MemoryRoster::<str, String>::new();
+    /// let roster = Roster::builder(store).linger(Duration::from_secs(60)).build()?;
+    /// let phone = roster.join("room 1", "ada", "phone".to_owned()).await?;
+    /// phone.leave_now().await?;
+    /// assert!(roster.get("room 1", "ada").await?.is_empty());
+    /// # roster.close().await
+    /// # }).unwrap();
+    /// ```
+    pub async fn leave_now(mut self) -> Result<bool> {
+        self.linger = Duration::ZERO;
+        self.leave().await
     }
 }
 
 impl<S: RosterStore> Drop for Connection<S> {
     fn drop(&mut self) {
+        let is_over = self.is_done || self.roster.is_closed();
+        if !is_over {
+            self.held.has_left.store(true, Ordering::SeqCst);
+            // A close finds it here or there.
+            self.held.goes(&self.roster, Moment::END);
+        }
         self.roster.seats.lock().remove(&self.id());
-        if self.is_done || self.roster.is_closed() {
+        if is_over {
             return;
         }
-        self.held.has_left.store(true, Ordering::SeqCst);
-        let (roster, held) = (Arc::clone(&self.roster), Arc::clone(&self.held));
-        // Outside of a runtime it expires.
-        let _ = runtime::spawn(async move {
-            let _ = held.leave(&roster, roster.settings.linger).await;
-        });
+        let (roster, held, linger) =
+            (Arc::clone(&self.roster), Arc::clone(&self.held), self.linger);
+        let leave = async move { drop(held.leave(&roster, linger).await) };
+        if runtime::spawn(leave).is_err() {
+            // Outside of a runtime it expires, unless a close comes first.
+            let end = self.roster.clock.now() + self.roster.settings.ttl;
+            self.held.goes(&self.roster, end);
+        }
     }
 }
 

@@ -108,6 +108,7 @@ async fn reaps<S: RosterStore>(hold: &Beating<S>, woken: &Notify) {
     while let Some(roster) = hold.roster() {
         let now = roster.clock.now();
         join_all(roster.pulse.due(now).iter().map(|topic| roster.reap(topic))).await;
+        roster.forget_gone();
         let (clock, next) = (roster.clock.clone(), roster.pulse.next());
         drop(roster);
         let sleep = pin!(clock.sleep(next - clock.now()));

@@ -1,4 +1,4 @@
-use super::connection::{Connection, Held};
+use super::connection::{Connection, Going, Held};
 use super::pulse::Pulse;
 use super::store::{Members, Owned};
 use super::{Bell, ConnectionId, Counts, Cursor, Page, RosterStore, Seat};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The most members on a page.
 const PAGE: usize = 1_000;
 /// Leaves under way at once when a roster is closed.
-const LEAVES: usize = 256;
+const LEAVES: usize = 1_024;
 
 /// Who is there: topics, keys, and the connections of each key, in a store that processes share.
 ///
@@ -78,6 +78,7 @@ pub(crate) struct Inner<S: RosterStore> {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(super) seats: Mutex<HashMap<ConnectionId, Arc<Held<S>>>>,
+    pub(super) going: Mutex<HashMap<ConnectionId, Going<S>>>,
     pub(super) pulse: Pulse,
     pub(crate) topics: Topics<S>,
     pub(crate) bell: Arc<Bell>,
@@ -115,7 +116,8 @@ impl<S: RosterStore> RosterBuilder<S> {
     }
 
     /// How long a connection stays when it leaves or is dropped, so that one that comes back at once
-    /// (a page that is loaded again) does not make its key go and come. Default: zero.
+    /// (a page that is loaded again) does not make its key go and come; not if it
+    /// [leaves for good](Connection::leave_now), or the roster is closed. Default: zero.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
@@ -160,6 +162,7 @@ impl<S: RosterStore> RosterBuilder<S> {
             settings: self.settings,
             clock,
             seats: Mutex::default(),
+            going: Mutex::default(),
             pulse: Pulse::default(),
             topics: Topics::default(),
             bell,
@@ -288,8 +291,9 @@ impl<S: RosterStore> Roster<S> {
         }
     }
 
-    /// Has all connections of this roster leave, without lingering, and ends its heartbeats, its
-    /// streams and its store, within [`close_within`](RosterBuilder::close_within). Idempotent.
+    /// Has all connections of this roster leave, without lingering, those too that linger already or are
+    /// leaving in the background: others are told at once. And ends its heartbeats, its streams and its
+    /// store, within [`close_within`](RosterBuilder::close_within). Idempotent.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] if not all left in time: the others expire.
@@ -304,9 +308,11 @@ impl<S: RosterStore> Roster<S> {
         inner.pulse.wake();
         inner.topics.close();
         inner.bell.wake();
-        let held: Vec<_> = inner.seats.lock().drain().map(|(_, held)| held).collect();
-        let leaves =
-            stream::iter(held).map(async |held| held.leave(inner, Duration::ZERO).await.is_err());
+        let mut held = std::mem::take(&mut *inner.seats.lock());
+        let going = std::mem::take(&mut *inner.going.lock());
+        held.extend(going.into_iter().map(|(connection, going)| (connection, going.held)));
+        let leaves = stream::iter(held.into_values())
+            .map(async |held| held.leave(inner, Duration::ZERO).await.is_err());
         let leaves = leaves.buffer_unordered(LEAVES).filter(|failed| std::future::ready(*failed));
         let failed = tokio::time::timeout(inner.settings.close_within, leaves.count()).await;
         inner.store.close().await?;

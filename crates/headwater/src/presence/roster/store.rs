@@ -191,7 +191,8 @@ pub trait RosterStore: Send + Sync + 'static {
         value: &Self::Value,
     ) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Removes a connection, at once or, with `linger`, after so long; false if it is not there.
+    /// Removes a connection, at once (one that lingers, too) or, with `linger`, after so long; false if it
+    /// is not there.
     ///
     /// # Errors
     /// If the store does not answer.
