@@ -42,6 +42,11 @@ benches! {
     watching,
 }
 
+/// Whether a bench replays traces, so that FILES mean something to it.
+pub(crate) fn replays(name: &str) -> bool {
+    matches!(name, "hitratio" | "sizing")
+}
+
 /// What a child does in its role: see [`crate::processes`].
 pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
