@@ -57,7 +57,9 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
         "presence" => presence::child(arguments),
         "watch" => watch::child(arguments),
         "watching" => watching::child(arguments),
+        "hits" => hits::child(arguments),
         "memory" => memory::child(arguments),
+        "readthrough" => readthrough::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }
