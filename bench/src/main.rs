@@ -57,6 +57,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     match benches::ALL.iter().find(|bench| bench.name == name) {
+        Some(_) if !arguments.files.is_empty() && !benches::replays(name) => {
+            eprintln!("error: {name} replays no traces, so it takes no FILES");
+            ExitCode::from(2)
+        }
         Some(bench) => measure(bench, &arguments),
         None => {
             eprint!("error: there is no bench called {name:?}\n\n{}", listing());

@@ -42,6 +42,11 @@ benches! {
     watching,
 }
 
+/// Whether a bench replays traces, so that FILES mean something to it.
+pub(crate) fn replays(name: &str) -> bool {
+    matches!(name, "hitratio" | "sizing")
+}
+
 /// What a child does in its role: see [`crate::processes`].
 pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
@@ -52,7 +57,9 @@ pub(crate) fn play(role: &str, arguments: &[String]) {
         "presence" => presence::child(arguments),
         "watch" => watch::child(arguments),
         "watching" => watching::child(arguments),
+        "hits" => hits::child(arguments),
         "memory" => memory::child(arguments),
+        "readthrough" => readthrough::child(arguments),
         _ => panic!("there is no role {role:?}"),
     }
 }

@@ -34,6 +34,14 @@ fn load() -> String {
     format!("load {}", told.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("?"))
 }
 
+/// The bytes of memory that nobody needs, where the system tells.
+pub(crate) fn available_memory() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1_024)
+}
+
 /// The processor's name, where the system tells it.
 fn processor() -> String {
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -44,7 +52,8 @@ fn processor() -> String {
 fn versions(crates: &[&str]) -> Vec<String> {
     let lock: Lock = toml::from_str(LOCK).expect("cargo writes a well-formed Cargo.lock");
     let version = |name: &&str| {
-        let package = lock.package.iter().find(|package| package.name == *name)?;
+        // The newest last: older ones are there for crates that have not moved yet.
+        let package = lock.package.iter().rfind(|package| package.name == *name)?;
         Some(format!("{name} {}", package.version))
     };
     crates.iter().filter_map(version).collect()

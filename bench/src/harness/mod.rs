@@ -1,5 +1,6 @@
 //! What all benches share: interleaved rounds, tables, targets, the line about the machine.
 
+pub(crate) mod instructions;
 pub(crate) mod machine;
 mod record;
 mod rounds;
@@ -10,7 +11,7 @@ mod watchdog;
 mod zipf;
 
 pub(crate) use record::Record;
-pub(crate) use rounds::{Contestant, interleave};
+pub(crate) use rounds::{Contestant, interleave, median};
 pub(crate) use table::{Cell, Row, Table};
 pub(crate) use targets::Targets;
 pub(crate) use tasks::{at_once, runtime};

@@ -41,6 +41,11 @@ pub(crate) fn interleave(mut contestants: Vec<Contestant>, rounds: usize, seed: 
 }
 
 impl Laps {
+    /// What was measured in each round, contestant by contestant, in the order in which they came.
+    pub(crate) fn into_times(self) -> Vec<Vec<f64>> {
+        self.0.into_iter().map(|(_, laps)| laps).collect()
+    }
+
     /// The row of a time: medians, and how many times as long each takes as `baseline` does.
     pub(crate) fn row(&self, name: &str, baseline: &str) -> Row {
         let base = self.0.iter().find(|(contender, _)| *contender == baseline);
@@ -54,7 +59,8 @@ impl Laps {
     }
 }
 
-fn median(mut samples: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_unstable_by(f64::total_cmp);
     let middle = samples.len() / 2;
     match samples.len() % 2 {

@@ -20,6 +20,16 @@ impl Cell {
         Self { value: nanoseconds, ratio: Some(ratio), text }
     }
 
+    /// Instructions per operation, and how many times as many that is as the baseline's.
+    pub(crate) fn instructions(count: f64, ratio: f64) -> Self {
+        Self { value: count, ratio: Some(ratio), text: format!("{ratio:.2} ({count:.0})") }
+    }
+
+    /// How many times as much as something else.
+    pub(crate) fn factor(value: f64) -> Self {
+        Self { value, ratio: None, text: format!("{value:.2}") }
+    }
+
     /// A share from 0 to 1, and how much larger the baseline's is.
     pub(crate) fn share(share: f64, lead: f64) -> Self {
         Self { value: share, ratio: Some(lead), text: format!("{share:.4}") }
@@ -59,15 +69,35 @@ pub(crate) struct Table {
     /// How to read it.
     legend: &'static str,
     rows: Vec<Row>,
+    /// Rows that could not be measured, and why.
+    missing: Vec<(String, String)>,
 }
 
 impl Table {
     pub(crate) fn new(title: impl Into<String>, legend: &'static str) -> Self {
-        Self { title: title.into(), legend, rows: Vec::new() }
+        Self { title: title.into(), legend, rows: Vec::new(), missing: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    /// Says that a row could not be measured, and why. That counts as a missed target.
+    pub(crate) fn miss(&mut self, row: &str, why: impl Into<String>) {
+        self.missing.push((row.to_owned(), why.into()));
+    }
+
+    /// Adds a row, or says why it could not be measured.
+    pub(crate) fn push_or_miss(&mut self, name: &str, row: Result<Row, String>) {
+        match row {
+            Ok(row) => self.push(row),
+            Err(why) => self.miss(name, why),
+        }
+    }
+
+    /// Rows that could not be measured, and why.
+    pub(crate) fn missing(&self) -> &[(String, String)] {
+        &self.missing
     }
 
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {

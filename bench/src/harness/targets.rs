@@ -43,8 +43,10 @@ impl Targets {
     }
 
     pub(crate) fn judge(&self, table: &Table) -> Verdict {
-        let missed = self.0.iter().flat_map(|target| target.misses(table)).collect();
-        Verdict { targets: self.0.len(), missed }
+        let missing = table.missing().iter();
+        let missing = missing.map(|(row, why)| format!("{row:?} was not measured: {why}"));
+        let missed = self.0.iter().flat_map(|target| target.misses(table));
+        Verdict { targets: self.0.len(), missed: missing.chain(missed).collect() }
     }
 }
 
@@ -138,5 +140,18 @@ mod tests {
     fn what_was_not_measured_is_missed() {
         assert_eq!(missed("row = 'other'\nat_most = 3").len(), 1);
         assert_eq!(missed("row = 'row'\nagainst = 'foyer'\nat_least = 1").len(), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_missed_without_a_target() {
+        let mut table = table();
+        table.push_or_miss("instructions", Err("there is no valgrind".into()));
+        let verdict = Targets(Vec::new()).judge(&table);
+        assert!(!verdict.is_met());
+        assert!(
+            verdict
+                .to_string()
+                .contains("- \"instructions\" was not measured: there is no valgrind")
+        );
     }
 }

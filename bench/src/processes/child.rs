@@ -1,6 +1,7 @@
 //! Children: this binary, started again in another role.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -16,6 +17,15 @@ pub(crate) fn arguments() -> Vec<String> {
     std::env::args().skip(1).collect()
 }
 
+fn binary() -> PathBuf {
+    std::env::current_exe().expect("this runs from a file")
+}
+
+/// Adds to a command, which runs what it is told, what starts this binary in a role.
+pub(crate) fn again(command: &mut Command, role: &str, arguments: &[String]) {
+    command.arg(binary()).args(arguments).env(ROLE, role);
+}
+
 /// Children that read lines and write lines. They die with this value.
 pub(crate) struct Children {
     children: Vec<(Child, Option<ChildStdin>)>,
@@ -27,7 +37,8 @@ impl Children {
     pub(crate) fn start(role: &str, arguments: &[Vec<String>]) -> Self {
         let (sender, lines) = channel();
         let start = |(number, arguments): (usize, &Vec<String>)| {
-            let mut child = Command::new(std::env::current_exe().expect("this runs from a file"))
+            let mut command = Command::new(binary());
+            let mut child = command
                 .args(arguments)
                 .env(ROLE, role)
                 .stdin(Stdio::piped())

@@ -9,7 +9,7 @@ mod proxy;
 mod server;
 mod source;
 
-pub(crate) use child::{Children, arguments, role};
+pub(crate) use child::{Children, again, arguments, role};
 pub(crate) use documents::{Documents, Numbered, client};
 pub(crate) use faults::Faults;
 pub(crate) use hidane::Hidane;

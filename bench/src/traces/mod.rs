@@ -1,20 +1,19 @@
 //! Which traces are replayed: FILES, or those that the variable `HEADWATER_TRACES` names, or those in
 //! `../shared/traces` beside the repository, or else [`synthetic`] ones.
 //!
-//! A file is a `.u64.zst`: little-endian keys of eight bytes, compressed. A folder stands for all such
-//! files in it.
+//! A file is called `.u64` and has little-endian keys of eight bytes, or is a log with a key on each
+//! line; either may be compressed, `.zst`. A folder stands for all `.u64.zst` files in it. Who gives
+//! something else is told what is wrong with it.
 
+mod files;
 mod synthetic;
 
 use crate::harness::Options;
 use headwater_replay::Trace;
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process;
 use std::sync::Arc;
-
-/// The largest window of a compressed trace, as a power of two.
-const WINDOW: u32 = 27;
 
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces");
 
@@ -34,7 +33,7 @@ impl Named {
     }
 }
 
-/// The traces that are to be replayed.
+/// The traces that are to be replayed. If one cannot be, the program ends and says why.
 pub(crate) fn all(options: &Options) -> Vec<Named> {
     let folder = || env::var_os("HEADWATER_TRACES").map(PathBuf::from);
     let shared = || Some(PathBuf::from(SHARED)).filter(|folder| folder.is_dir());
@@ -45,37 +44,8 @@ pub(crate) fn all(options: &Options) -> Vec<Named> {
     if paths.is_empty() {
         return synthetic::traces(options);
     }
-    let files: Vec<PathBuf> = paths.iter().flat_map(|path| files_of(path)).collect();
-    assert!(!files.is_empty(), "there is no .u64.zst file in {paths:?}");
-    files.iter().map(|file| read(file, options.scale(usize::MAX, QUICK))).collect()
-}
-
-fn files_of(path: &Path) -> Vec<PathBuf> {
-    if !path.is_dir() {
-        return vec![path.to_owned()];
-    }
-    let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
-    let is_trace = |path: &PathBuf| path.to_string_lossy().ends_with(".u64.zst");
-    let mut files: Vec<PathBuf> = paths.filter(is_trace).collect();
-    files.sort_unstable();
-    files
-}
-
-fn read(file: &Path, most: usize) -> Named {
-    let bytes = decompressed(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let trace = Trace::from_le_bytes(&bytes);
-    let trace = trace.unwrap_or_else(|cut| panic!("{}: {cut}", file.display()));
-    let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-    let is_long = trace.requests().len() > most;
-    let trace = if is_long { trace.start(most) } else { trace };
-    Named::new(name.trim_end_matches(".u64.zst"), trace)
-}
-
-fn decompressed(file: &Path) -> std::io::Result<Vec<u8>> {
-    let mut decoder = zstd::Decoder::new(fs::File::open(file)?)?;
-    decoder.window_log_max(WINDOW)?;
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut decoder, &mut bytes)?;
-    Ok(bytes)
+    files::read(&paths, options.scale(usize::MAX, QUICK)).unwrap_or_else(|fault| {
+        eprintln!("error: {fault}");
+        process::exit(2)
+    })
 }
