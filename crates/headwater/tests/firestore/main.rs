@@ -8,6 +8,9 @@
 
 #[cfg(feature = "redis")]
 mod chain;
+#[cfg(feature = "sessions")]
+#[path = "../presence/child.rs"]
+mod child;
 mod conformance;
 mod documents;
 mod emulator;
@@ -16,6 +19,8 @@ mod go;
 mod listener;
 mod lock;
 mod presence;
+#[cfg(feature = "sessions")]
+mod processes;
 #[path = "../presence/replay.rs"]
 mod replay;
 mod roster;
@@ -26,6 +31,9 @@ mod scripted;
 mod server;
 #[cfg(feature = "sessions")]
 mod session;
+#[cfg(feature = "sessions")]
+#[path = "../presence/stranger.rs"]
+mod stranger;
 mod trouble;
 mod watch;
 mod watch_scripted;
