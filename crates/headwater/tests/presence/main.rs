@@ -7,6 +7,7 @@
 mod cache;
 mod child;
 mod conformance;
+mod failover;
 mod faults;
 mod lock;
 mod processes;

@@ -230,22 +230,97 @@ pub(crate) struct Cluster(Vec<Server>);
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let servers: Vec<Server> = (0..3).map(|_| Server::with(&CLUSTER)).collect();
+        Self::of(3, 0)
+    }
+
+    /// Three masters with a replica each.
+    pub(crate) fn with_replicas() -> Self {
+        let cluster = Self::of(6, 1);
+        for replica in &cluster.0 {
+            until("a replica", || {
+                replica.tell("ROLE").starts_with("master")
+                    || replica.tell("INFO replication").contains("master_link_status:up")
+            });
+        }
+        cluster.until_introduced();
+        cluster
+    }
+
+    fn of(count: usize, replicas: usize) -> Self {
+        let servers: Vec<Server> = (0..count).map(|_| Server::with(&CLUSTER)).collect();
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
         let created = Command::new("redis-cli")
             .args(["--cluster", "create"])
             .args(addresses)
-            .args(["--cluster-replicas", "0", "--cluster-yes"])
+            .args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"])
             .output()
             .expect("redis-cli runs");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
         for server in &servers {
             until("the cluster", || {
                 let info = server.tell("CLUSTER INFO");
-                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+                info.contains("cluster_state:ok")
+                    && info.contains(&format!("cluster_known_nodes:{count}"))
             });
         }
         Self(servers)
+    }
+
+    /// The node that follows a master.
+    pub(crate) fn replica_of(&self, master: usize) -> usize {
+        let master = self.0[master].tell("CLUSTER MYID");
+        let follows = |server: &Server| {
+            let nodes = server.tell("CLUSTER NODES");
+            let own = nodes.lines().find(|line| line.contains("myself"));
+            own.is_some_and(|own| own.split(' ').nth(3) == Some(&master))
+        };
+        let is_up = |server: &Server| server.process.is_some();
+        let at = self.0.iter().position(|server| is_up(server) && follows(server));
+        at.expect("it has a replica")
+    }
+
+    /// Waits until a master's replica has all that the master has now.
+    pub(crate) fn until_replicated(&self, master: usize) {
+        let offset = |server: &Server, field: &str| {
+            let info = server.tell("INFO replication");
+            let line = info.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned));
+            line.and_then(|offset| offset.trim().parse::<u64>().ok())
+        };
+        let wanted = offset(&self.0[master], "master_repl_offset:");
+        let replica = &self.0[self.replica_of(master)];
+        until("replication", || offset(replica, "slave_repl_offset:") >= wanted);
+    }
+
+    /// Has a master change places with its replica; who is master now.
+    pub(crate) fn hand_over(&self, master: usize) -> usize {
+        let replica = self.replica_of(master);
+        assert_eq!(self.0[replica].tell("CLUSTER FAILOVER"), "OK");
+        self.until_promoted(replica);
+        replica
+    }
+
+    /// Kills a master, and waits for its replica to take its place; who is master now.
+    pub(crate) fn lose(&mut self, master: usize) -> usize {
+        let replica = self.replica_of(master);
+        self.0[master].kill();
+        self.until_promoted(replica);
+        replica
+    }
+
+    /// Waits until a replica has become a master, and all that run serve all slots.
+    pub(crate) fn until_promoted(&self, replica: usize) {
+        until("the replica's promotion", || self.0[replica].tell("ROLE").starts_with("master"));
+        for server in self.0.iter().filter(|server| server.process.is_some()) {
+            until("the cluster", || server.tell("CLUSTER INFO").contains("cluster_state:ok"));
+        }
+    }
+
+    /// Starts a node again that was lost, which follows whoever has its place.
+    pub(crate) fn bring_back(&mut self, node: usize) {
+        self.0[node].restart();
+        let node = &self.0[node];
+        until("a replica", || node.tell("INFO replication").contains("master_link_status:up"));
+        self.until_introduced();
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
@@ -277,12 +352,19 @@ impl Cluster {
         until("the acquaintance", || replica.tell(&format!("CLUSTER REPLICATE {id}")) == "OK");
         until("the replica", || replica.tell("INFO replication").contains("master_link_status:up"));
         self.0.push(replica);
-        // Whoever is still being introduced is forgotten, with its slots, should it fail now.
+        self.until_introduced();
+    }
+
+    /// Waits until each node, all of which run, knows what each other one is. Whoever is still being
+    /// introduced is forgotten, with its slots, should it fail; and does not get its master's place.
+    fn until_introduced(&self) {
         for server in &self.0 {
             until("the introductions", || {
                 let nodes = server.tell("CLUSTER NODES");
-                let known = nodes.lines().filter(|line| line.contains(" connected")).count();
-                known == self.0.len() && nodes.contains("slave") && !nodes.contains("handshake")
+                let count = |what: &str| nodes.lines().filter(|line| line.contains(what)).count();
+                let is_strange = nodes.contains("handshake") || nodes.contains("fail");
+                let known = (count(" connected"), count("slave"));
+                known == (self.0.len(), self.0.len() - 3) && !is_strange
             });
         }
     }
