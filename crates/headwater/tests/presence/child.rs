@@ -97,6 +97,12 @@ impl Child {
         file.write_all_at(&ahead.to_ne_bytes(), 0).expect("a write");
     }
 
+    /// Stops it, or has it go on (`-STOP`, `-CONT`).
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Kills it, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         let _ = self.process.kill();

@@ -1,4 +1,4 @@
-//! Everything on a cluster whose masters change: told to, and killed.
+//! Everything on a cluster whose masters change: told to, frozen, and killed.
 
 use crate::replay::replayed;
 use crate::server::Cluster;
@@ -36,12 +36,15 @@ async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Has a cluster's first master replaced, first by word and then by force, and `live` do its work
-/// meanwhile and once more after each. Before each, the replica has all that is there.
+/// Has a cluster's first master replaced: told to, frozen and killed; and `live` do its work meanwhile
+/// and once more after each. Before each, the replica has all that is there.
 async fn through_failovers(mut cluster: Cluster, mut live: impl AsyncFnMut()) -> Cluster {
     let mut master = 0;
-    let ways: [fn(&mut Cluster, usize) -> usize; 2] =
-        [|cluster, master| cluster.hand_over(master), Cluster::lose];
+    let ways: [fn(&mut Cluster, usize) -> usize; 3] = [
+        |cluster, master| cluster.hand_over(master),
+        |cluster, master| cluster.hang(master),
+        Cluster::lose,
+    ];
     for way in ways {
         let changing = tokio::task::spawn_blocking(move || {
             cluster.until_replicated(master);
@@ -246,6 +249,7 @@ async fn what_is_replayed_is_what_is_there() {
         cluster.hand_over(1);
         let next = cluster.lose(master);
         cluster.bring_back(master);
+        cluster.node(2).tell("FLUSHALL");
         cluster.lose(next);
         cluster
     });

@@ -36,7 +36,8 @@ impl<S: Store> Kinds<S> {
         Self { roster, locks, entries, sessions }
     }
 
-    /// Joins, takes and sets everything, and says what it sees whenever it is asked.
+    /// Joins, takes and sets everything, and says what it sees whenever it is asked; at last whether its
+    /// lock is held and can be released.
     pub(crate) async fn live_as_a_child(self) {
         let mut asked = child::asked();
         let _here = self.roster.join("room", "child", "here".to_owned()).await.expect("join");
@@ -47,9 +48,14 @@ impl<S: Store> Kinds<S> {
         let session = self.sessions.begin(Some("ada"), 7).await.expect("begun");
         let (time, id) = (unix_time().as_secs(), session.id().as_str());
         child::tell(&format!("{time} {id} {}", kept.fence()));
-        while asked.recv().await.is_some() {
-            child::tell(&self.seen_by_a_child().await);
+        while let Some(what) = asked.recv().await {
+            child::tell(&match what.as_str() {
+                "release" => break,
+                _ => self.seen_by_a_child().await,
+            });
         }
+        child::tell(&format!("{} {:?}", kept.is_held(), kept.release().await.ok()));
+        std::future::pending().await
     }
 
     /// Who is there, what the parent's entry says, and whether its lock is free; after a heartbeat.
@@ -127,6 +133,30 @@ pub(crate) async fn lives_with<S: Store>(
     assert!(held.leave().await.expect("leave"));
 }
 
+/// Has a process stop for longer than lives are, and go on: it has expired, comes back by itself, and
+/// does no harm with the lock that it believes to have.
+pub(crate) async fn comes_back<S: Store>(own: Kinds<S>, (test, place): (&str, &str)) {
+    let mut watch = own.roster.watch("room").expect("watch");
+    assert!(matches!(next(&mut watch).await, Event::Snapshot { .. }));
+    let mut child = Child::start(test, place, 0);
+    let told = child.hear().await;
+    let childs_fence: u64 = told.rsplit(' ').next().and_then(|last| last.parse().ok()).expect("it");
+    comes(&mut watch, "child").await;
+    let connection = own.roster.get("room", "child").await.expect("get")[0].connection;
+    child.signal("-STOP");
+    assert_eq!(next(&mut watch).await, Event::Expire("child".to_owned(), connection));
+    assert_eq!(next(&mut watch).await, Event::Offline("child".to_owned()));
+    assert!(own.roster.get("room", "child").await.expect("get").is_empty());
+    let lock = own.locks.acquire("child's", GUARD).await.expect("an answer").expect("it ends");
+    assert!(lock.fence() > childs_fence);
+    child.signal("-CONT");
+    comes(&mut watch, "child").await;
+    let again = own.roster.get("room", "child").await.expect("get");
+    assert_eq!(again[0].connection, connection, "it is the same one");
+    assert_eq!(child.ask("release").await, "false Some(false)");
+    assert!(lock.release().await.expect("an answer"), "nobody has taken it away");
+}
+
 impl<S: Store> Kinds<S> {
     async fn sees_what_the_child_has(&self, session: &SessionId) {
         assert_eq!(self.roster.get("room", "child").await.expect("get").len(), 1);
@@ -172,13 +202,14 @@ macro_rules! lives_with_strangers {
     ($own:path, $server:expr) => {
         crate::stranger::lives_with_strangers! {
             $own, $server,
-            what_a_killed_process_held_ends_and_its_sessions_stay(0, []),
-            a_clock_an_hour_ahead_misleads_nobody(3_600, []),
-            a_clock_an_hour_behind_misleads_nobody(-3_600, []),
-            a_clock_that_jumps_misleads_nobody(0, [3_600, -3_600, 0]),
+            what_a_killed_process_held_ends_and_its_sessions_stay { lives_with, 0, &[] }
+            a_clock_an_hour_ahead_misleads_nobody { lives_with, 3_600, &[] }
+            a_clock_an_hour_behind_misleads_nobody { lives_with, -3_600, &[] }
+            a_clock_that_jumps_misleads_nobody { lives_with, 0, &[3_600, -3_600, 0] }
+            heartbeats_later_than_a_life_are_an_expiry_and_a_join { comes_back }
         }
     };
-    ($own:path, $server:expr, $($test:ident($ahead:expr, $jumps:expr),)*) => { $(
+    ($own:path, $server:expr, $($test:ident { $parent:ident $(, $argument:expr)* })*) => { $(
         #[cfg_attr(not(target_os = "linux"), ignore = "clocks are shifted in Linux's way")]
         #[tokio::test]
         async fn $test() {
@@ -188,7 +219,8 @@ macro_rules! lives_with_strangers {
             let (_server, place) = $server;
             let name = concat!(module_path!(), "::", stringify!($test));
             let (_, name) = name.split_once("::").expect("the name of this program comes first");
-            crate::stranger::lives_with($own(&place).await, (name, &place), $ahead, &$jumps).await;
+            let own = $own(&place).await;
+            crate::stranger::$parent(own, (name, &place) $(, $argument)*).await;
         }
     )* };
 }

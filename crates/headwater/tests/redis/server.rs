@@ -307,6 +307,19 @@ impl Cluster {
         replica
     }
 
+    /// Freezes a master until its replica has taken its place, and thaws it: for a moment it does not
+    /// know that it is none any more. Who is master now.
+    pub(crate) fn hang(&self, master: usize) -> usize {
+        let replica = self.replica_of(master);
+        self.0[master].freeze();
+        until("the replica's promotion", || self.0[replica].tell("ROLE").starts_with("master"));
+        self.0[master].thaw();
+        until("its demotion", || self.0[master].tell("ROLE").starts_with("slave"));
+        self.until_promoted(replica);
+        self.until_introduced();
+        replica
+    }
+
     /// Waits until a replica has become a master, and all that run serve all slots.
     pub(crate) fn until_promoted(&self, replica: usize) {
         until("the replica's promotion", || self.0[replica].tell("ROLE").starts_with("master"));
