@@ -276,7 +276,7 @@ impl Cluster {
         };
         let is_up = |server: &Server| server.process.is_some();
         let at = self.0.iter().position(|server| is_up(server) && follows(server));
-        at.expect("it has a replica")
+        at.expect("it has a replica that runs")
     }
 
     /// Waits until a master's replica has all that the master has now.
@@ -296,6 +296,7 @@ impl Cluster {
         let replica = self.replica_of(master);
         assert_eq!(self.0[replica].tell("CLUSTER FAILOVER"), "OK");
         self.until_promoted(replica);
+        self.until_introduced();
         replica
     }
 
