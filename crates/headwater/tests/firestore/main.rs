@@ -13,7 +13,6 @@ mod chain;
 mod child;
 mod conformance;
 mod documents;
-mod emulator;
 mod fake;
 mod go;
 mod listener;
@@ -25,10 +24,6 @@ mod processes;
 mod replay;
 mod roster;
 mod scripted;
-#[cfg(feature = "redis")]
-#[path = "../redis/server.rs"]
-#[allow(dead_code, reason = "the tests of Redis use more of it")]
-mod server;
 #[cfg(feature = "sessions")]
 mod session;
 #[cfg(feature = "sessions")]
@@ -38,3 +33,7 @@ mod trouble;
 mod watch;
 mod watch_scripted;
 mod world;
+
+#[cfg(feature = "redis")]
+use headwater_servers as server;
+use headwater_servers::emulator;

@@ -4,7 +4,7 @@ use crate::replay::replayed;
 use crate::server::Cluster;
 use futures_util::StreamExt;
 use headwater::Result;
-use headwater::presence::{Event, Locks, Presence, PresenceCache, RedisPresence, Roster};
+use headwater::presence::{Event, Lock, Locks, Presence, PresenceCache, RedisPresence, Roster};
 use headwater::presence::{Saved, Sessions};
 use headwater::redis::{RedisConfig, RedisRoster, RedisStore};
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ async fn locks_stay_their_owners_and_tokens_grow() {
             let taken = unless_in_trouble(others.try_acquire(name).await).flatten();
             assert!(taken.is_none(), "{name} has an owner");
         }
-        assert!(held.iter().all(|lock| lock.is_held()));
+        assert!(held.iter().all(Lock::is_held));
     })
     .await;
     for (name, lock) in names.iter().zip(held) {

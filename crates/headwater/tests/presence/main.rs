@@ -13,9 +13,8 @@ mod lock;
 mod processes;
 mod replay;
 mod roster;
-#[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
-#[path = "../redis/server.rs"]
-mod server;
 mod session;
 mod stranger;
 mod watch;
+
+use headwater_servers as server;

@@ -55,7 +55,7 @@ impl<S: Store> Kinds<S> {
             });
         }
         child::tell(&format!("{} {:?}", kept.is_held(), kept.release().await.ok()));
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Who is there, what the parent's entry says, and whether its lock is free; after a heartbeat.
