@@ -1,6 +1,7 @@
 //! What goes wrong with a server and the connections to it.
 
-use super::{Proxy, RedisServer};
+use super::Proxy;
+use headwater_servers::Server;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ impl Faults {
     }
 
     /// A while in which all is well, and then a fault.
-    pub(crate) fn happen(&mut self, server: &mut RedisServer, proxies: &[Proxy]) {
+    pub(crate) fn happen(&mut self, server: &mut Server, proxies: &[Proxy]) {
         self.pause(300, 2_500);
         if self.next.is_empty() {
             self.next = (0..NAMES.len()).collect();
@@ -40,9 +41,9 @@ impl Faults {
                 server.restart();
             }
             1 => {
-                server.freeze(true);
+                server.freeze();
                 self.pause(50, 3_000);
-                server.freeze(false);
+                server.thaw();
             }
             2 => cut_news(server),
             3 => drop(server.tell("CLIENT KILL TYPE normal SKIPME yes")),
@@ -57,7 +58,7 @@ impl Faults {
 }
 
 /// Ends the connections on which the server pushes.
-fn cut_news(server: &RedisServer) {
+fn cut_news(server: &Server) {
     let list = server.tell("CLIENT LIST");
     let listens = |line: &&str| line.contains("resp=3");
     let id = |line: &str| {

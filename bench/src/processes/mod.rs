@@ -4,7 +4,6 @@
 mod child;
 mod documents;
 mod faults;
-mod hidane;
 mod proxy;
 mod server;
 mod source;
@@ -12,9 +11,8 @@ mod source;
 pub(crate) use child::{Children, again, arguments, role};
 pub(crate) use documents::{Documents, Numbered, client};
 pub(crate) use faults::Faults;
-pub(crate) use hidane::Hidane;
 pub(crate) use proxy::Proxy;
-pub(crate) use server::RedisServer;
+pub(crate) use server::{cpu, memory};
 pub(crate) use source::{Answer, RemoteSource, SourceServer, write};
 
 use std::sync::LazyLock;

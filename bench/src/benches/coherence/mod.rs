@@ -18,7 +18,8 @@ mod child;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, Faults, Proxy, RedisServer, SourceServer};
+use crate::processes::{Children, Faults, Proxy, SourceServer};
+use headwater_servers::Server;
 use checker::Findings;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -72,7 +73,7 @@ fn run(options: &Options) -> Table {
 
 /// Runs the processes and the faults, and checks what was recorded.
 fn measure(fence: &str, span: Duration, seed: u64) -> (Findings, Faults) {
-    let mut server = RedisServer::start();
+    let mut server = Server::start();
     let source = SourceServer::start(Duration::from_millis(1), Duration::from_millis(30));
     let proxies: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::to(server.port())).collect();
     let files: Vec<PathBuf> = (0..PROCESSES).map(history).collect();

@@ -20,7 +20,7 @@ mod contestants;
 
 use super::{Bench, freshness};
 use crate::harness::{Options, Row, Table, interleave};
-use crate::processes::Hidane;
+use headwater_servers::emulator::{Emulator, Make};
 use contestants::{Many, One, World};
 use std::sync::Arc;
 
@@ -37,9 +37,9 @@ const LEGEND: &str = "The rival's time divided by headwater's: 1.00 is the same,
     change is sent until a fetch in the process that listens, or in another, sees it.";
 
 fn run(options: &Options) -> Table {
-    let server = Hidane::start();
-    let alone = Arc::new(World::new(server.host(), 1, options.seed));
-    let world = Arc::new(World::new(server.host(), 2, options.seed));
+    let server = Emulator::start(Make::Hidane);
+    let alone = Arc::new(World::new(&server.host(), 1, options.seed));
+    let world = Arc::new(World::new(&server.host(), 2, options.seed));
     let mut table = Table::new("Firestore: speed against the bare client", LEGEND);
     for (world, at_once) in [(&alone, 1), (&world, 8)] {
         table.push(many(options, world, at_once));

@@ -9,7 +9,8 @@ mod child;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, RedisServer, SourceServer, now};
+use crate::processes::{Children, SourceServer, now};
+use headwater_servers::Server;
 use std::time::Duration;
 
 pub(crate) use child::child;
@@ -63,7 +64,7 @@ fn run(options: &Options) -> Table {
 
 /// Calls of the source per round, and the delays of those who waited, in nanoseconds.
 fn measure(mode: &str, rounds: usize) -> (Vec<u64>, Vec<u64>) {
-    let (server, source) = (RedisServer::start(), SourceServer::start(LOAD, LOAD));
+    let (server, source) = (Server::start(), SourceServer::start(LOAD, LOAD));
     let arguments = vec![server.url(), source.port().to_string(), mode.to_owned()];
     let mut children = Children::start("fleet", &vec![arguments; PROCESSES]);
     collect(&children, "ready");

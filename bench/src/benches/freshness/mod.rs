@@ -10,7 +10,9 @@ mod child;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, Documents, Hidane, RedisServer, now};
+use crate::processes::{Children, Documents, now};
+use headwater_servers::emulator::{Emulator, Make};
+use headwater_servers::Server;
 use std::time::Duration;
 
 pub(crate) use child::child;
@@ -53,14 +55,14 @@ pub(super) fn rows(options: &Options) -> Vec<Row> {
 
 /// The delays of each process, in nanoseconds.
 fn measure(changes: usize) -> Vec<(&'static str, Vec<u64>)> {
-    let (redis, server) = (RedisServer::start(), Hidane::start());
+    let (redis, server) = (Server::start(), Emulator::start(Make::Hidane));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the system gives a runtime");
-    let documents = runtime.block_on(Documents::at(server.host()));
+    let documents = runtime.block_on(Documents::at(&server.host()));
     let write = |key: &str, number| {
         assert!(runtime.block_on(documents.write(key, number)), "the emulator takes it");
     };
-    let arguments = vec![redis.url(), server.host().to_owned()];
+    let arguments = vec![redis.url(), server.host()];
     let mut children = Children::start("freshness", &vec![arguments; PROCESSES]);
     let mut delays = vec![("listener", Vec::new()), ("another process", Vec::new())];
     let roles = collect(&children);

@@ -18,7 +18,8 @@ mod register;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, Faults, Proxy, RedisServer};
+use crate::processes::{Children, Faults, Proxy};
+use headwater_servers::Server;
 use history::History;
 use register::{Fencing, Register, Tally};
 use std::path::PathBuf;
@@ -74,7 +75,7 @@ struct Found {
 
 /// Runs the processes and the faults, and checks what was recorded.
 fn measure(fencing: Fencing, span: Duration, seed: u64) -> Found {
-    let mut server = RedisServer::start();
+    let mut server = Server::start();
     let register = Register::start(fencing);
     let proxies: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::to(server.port())).collect();
     let files: Vec<PathBuf> = (0..PROCESSES).map(file).collect();

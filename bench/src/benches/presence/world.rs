@@ -1,7 +1,8 @@
 //! Rosters full of connections, and who asks for what of them.
 
 use super::bare;
-use crate::processes::RedisServer;
+use crate::processes::{cpu, memory};
+use headwater_servers::Server;
 use futures_util::stream::{self, StreamExt};
 use headwater::presence::{ConnectionId, MemoryRoster, RosterStore, Seat};
 use headwater::redis::client::aio::MultiplexedConnection;
@@ -26,7 +27,7 @@ type Seats = Vec<Seat<String>>;
 
 pub(super) struct World {
     runtime: Runtime,
-    server: RedisServer,
+    server: Server,
     redis: RedisRoster<str, String>,
     memory: MemoryRoster<str, String>,
     bare: MultiplexedConnection,
@@ -80,7 +81,7 @@ impl World {
 
     /// A server and this process with so many connections in each roster.
     pub(super) fn start(count: usize) -> Self {
-        let server = RedisServer::start();
+        let server = Server::start();
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("the system gives a runtime");
         let config = RedisConfig::new(&server.url()).expect("a URL").namespace("bench");
@@ -108,7 +109,7 @@ impl World {
             fill();
             bytes.push((name, now().saturating_sub(before) / self.seats.len() as u64));
         };
-        let of_server = || self.server.memory();
+        let of_server = || memory(&self.server);
         note("headwater", &of_server, &|| self.runtime.block_on(join(&self.redis, &self.seats)));
         note("bare ZADD XX", &of_server, &|| self.runtime.block_on(self.send(bare::add)));
         note("bare PEXPIRE", &of_server, &|| {
@@ -120,9 +121,9 @@ impl World {
 
     /// Nanoseconds of the server's time, per connection.
     fn server_lap(&self, work: impl Future<Output = ()>, count: usize) -> f64 {
-        let before = self.server.cpu();
+        let before = cpu(&self.server);
         self.runtime.block_on(work);
-        (self.server.cpu() - before) as f64 / count as f64
+        (cpu(&self.server) - before) as f64 / count as f64
     }
 
     async fn touch<S: RosterStore<Key = str>>(&self, store: &S) {

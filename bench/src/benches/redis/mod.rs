@@ -20,7 +20,7 @@ mod contestants;
 
 use super::Bench;
 use crate::harness::{Options, Row, Table, interleave};
-use crate::processes::RedisServer;
+use headwater_servers::Server;
 use contestants::{Many, One, World};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ const LEGEND: &str = "The rival's time divided by headwater's: 1.00 is the same,
     many at once, the time of all divided by their number.";
 
 fn run(options: &Options) -> Table {
-    let server = RedisServer::start();
+    let server = Server::start();
     let alone = Arc::new(World::new(&server.url(), 1, options.seed));
     let world = Arc::new(World::new(&server.url(), 2, options.seed));
     let mut table = Table::new("A tier in Redis: speed against the bare client", LEGEND);

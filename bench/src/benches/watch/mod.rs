@@ -18,7 +18,8 @@ mod replay;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, Faults, Proxy, RedisServer};
+use crate::processes::{Children, Faults, Proxy};
+use headwater_servers::Server;
 use replay::Tally;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ struct Found {
 
 /// Runs the processes and the faults, and has all come to rest.
 fn measure(mode: &str, span: Duration, seed: u64) -> Found {
-    let mut server = RedisServer::start();
+    let mut server = Server::start();
     let proxies: Vec<Proxy> = (0..=PROCESSES).map(|_| Proxy::to(server.port())).collect();
     let arguments = |proxy: &Proxy, number: u64, mode: &str| {
         vec![proxy.url(), (seed + number).to_string(), mode.to_owned()]

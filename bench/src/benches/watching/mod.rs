@@ -25,7 +25,9 @@ mod child;
 
 use super::Bench;
 use crate::harness::{Cell, Options, Row, Table};
-use crate::processes::{Children, Documents, Faults, Hidane, Proxy, RedisServer, now};
+use crate::processes::{Children, Documents, Faults, Proxy, now};
+use headwater_servers::emulator::{Emulator, Make};
+use headwater_servers::Server;
 use checker::{Findings, Write};
 use std::fmt;
 use std::path::PathBuf;
@@ -81,11 +83,11 @@ fn run(options: &Options) -> Table {
 
 /// Runs the processes, the writer and the faults, and checks what was recorded.
 fn measure(mode: &str, span: Duration, seed: u64) -> (Findings, Trouble) {
-    let (mut redis, server) = (RedisServer::start(), Hidane::start());
+    let (mut redis, server) = (Server::start(), Emulator::start(Make::Hidane));
     let to_redis: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::to(redis.port())).collect();
     let to_server: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::to(server.port())).collect();
     let files: Vec<PathBuf> = (0..PROCESSES).map(history).collect();
-    let writer = Writer::start(server.host(), seed);
+    let writer = Writer::start(&server.host(), seed);
     let arguments = (0..PROCESSES).map(|number| {
         let host = format!("127.0.0.1:{}", to_server[number].port());
         let (url, file) = (to_redis[number].url(), files[number].display().to_string());
@@ -174,17 +176,17 @@ impl Trouble {
     /// A while in which all is well, and then a fault.
     fn happen(
         &mut self,
-        redis: &mut RedisServer,
+        redis: &mut Server,
         to_redis: &[Proxy],
-        server: &Hidane,
+        server: &Emulator,
         to_server: &[Proxy],
     ) {
         match self.random.u32(..4) {
             0 => {
                 self.pause(300, 2_500);
-                server.freeze(true);
+                server.signal("-STOP");
                 self.pause(50, 3_000);
-                server.freeze(false);
+                server.signal("-CONT");
                 self.stopped += 1;
             }
             1 => {

@@ -2,8 +2,9 @@
 //!
 //! What is there is written and read by the emulators' own REST interface, without the program.
 
-use crate::emulator::{Emulator, Make, free_port};
 use crate::support::{Room, Run, row};
+use headwater_servers::emulator::{Emulator, Make};
+use headwater_servers::free_port;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,8 +1,8 @@
 //! `enrich --watch`: documents that others change while a run goes on.
 
-use crate::emulator::{Emulator, Make};
 use crate::firestore::{World, until};
 use crate::support::Run;
+use headwater_servers::emulator::{Emulator, Make};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout};
@@ -149,7 +149,7 @@ fn a_watch_that_breaks_is_told_of_and_made_up_for() {
 #[cfg(feature = "redis")]
 mod with_redis {
     use super::*;
-    use crate::server::{Server, closed_port};
+    use headwater_servers::{Server, free_port};
 
     #[test]
     fn runs_that_share_a_redis_have_one_listener() {
@@ -175,7 +175,7 @@ mod with_redis {
     fn a_run_goes_on_where_the_watch_cannot_begin() {
         let world = World::new();
         name_a(&world, "old");
-        let url = format!("redis://127.0.0.1:{}", closed_port());
+        let url = format!("redis://127.0.0.1:{}", free_port());
         let mut talk = Talk::start(&world, &["--redis", &url, "--redis-optional"]);
         talk.ask_for_a();
         let said = talk.says("--watch has not caught up within 10 s (");

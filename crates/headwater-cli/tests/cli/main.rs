@@ -5,16 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[cfg(feature = "firestore")]
-#[path = "../../../headwater/tests/firestore/emulator.rs"]
-#[allow(
-    clippy::expect_used,
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "made for the tests of the library"
-)]
-mod emulator;
-#[cfg(feature = "firestore")]
 mod firestore;
 #[cfg(feature = "firestore")]
 mod firestore_watch;
@@ -26,8 +16,6 @@ mod records;
 #[cfg(feature = "redis")]
 mod redis;
 mod sample;
-#[cfg(feature = "redis")]
-mod server;
 mod signals;
 mod simulate;
 mod source;

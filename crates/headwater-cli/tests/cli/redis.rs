@@ -1,7 +1,7 @@
 //! Redis as a tier, as a source and as a target of `load`, and `headwater doctor`.
 
-use crate::server::{Server, closed_port, until, web_server};
-use crate::support::{BASE, Room, Run, row, sample};
+use crate::support::{BASE, Room, Run, row, sample, web_server};
+use headwater_servers::{Server, free_port, until};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -33,7 +33,7 @@ fn a_second_run_asks_redis_instead_of_the_source() {
     let first = run("first.ndjson");
     assert_eq!(first["source_calls"], 2_194, "each key is asked for once: {first}");
     // But not what is only there for a moment.
-    let stored = server.ask(&["KEYS", "planes/tailnum:[^%]*"]).split(' ').count();
+    let stored = server.tell("KEYS planes/tailnum:[^%]*").split(' ').count();
     assert_eq!(stored, 2_194, "also those that are absent: {first}");
     let second = run("second.ndjson");
     assert_eq!(second["source_calls"], 0, "{second}");
@@ -82,7 +82,7 @@ fn without_memory_every_record_is_looked_up_in_redis() {
 #[test]
 fn lives_in_redis_are_those_of_the_options() {
     let (room, server) = (Room::new(), Server::start());
-    let ttl = |key: &str| server.ask(&["TTL", key]).parse::<i64>().unwrap();
+    let ttl = |key: &str| server.tell(&format!("TTL {key}")).parse::<i64>().unwrap();
     enrich(&room, &server.url(), KEYS, &["--ttl", "10h", "--absent-ttl", "2h"]);
     assert!((35_000..=36_000).contains(&ttl("source/k:a")), "{}", ttl("source/k:a"));
     assert!((7_000..=7_200).contains(&ttl("source/k:none")), "{}", ttl("source/k:none"));
@@ -138,7 +138,7 @@ fn a_server_that_dies_does_not_fail_the_run_and_is_used_again_when_it_is_back() 
     answer("a");
     until("the write-back", || {
         answer("a");
-        server.ask(&["EXISTS", "source/k:a"]) == "1"
+        server.tell("EXISTS source/k:a") == "1"
     });
     drop(stdin);
     let mut said = String::new();
@@ -152,7 +152,7 @@ fn a_server_that_dies_does_not_fail_the_run_and_is_used_again_when_it_is_back() 
 fn what_is_wrong_with_the_server_is_told_before_anything_is_done() {
     let room = Room::new();
     let server = Server::with(&["--requirepass", "s3cret"]);
-    let (closed, web) = (closed_port(), web_server());
+    let (closed, web) = (free_port(), web_server());
     let fails = |url: &str, more: &[&str], words: &str| {
         let run = room.enrich(KEYS, &[&["--redis", url, "-o", "out"], more].concat());
         run.fails(2, words);
@@ -169,7 +169,7 @@ fn what_is_wrong_with_the_server_is_told_before_anything_is_done() {
     let refused = "the server refused the user or the password";
     for more in [&[][..], &["--redis-optional"]] {
         fails(&server.url(), more, refused);
-        fails(&format!("redis://:wr0ng@127.0.0.1:{}", server.port), more, refused);
+        fails(&format!("redis://:wr0ng@127.0.0.1:{}", server.port()), more, refused);
         fails(&local(web), more, "does not speak the Redis protocol");
         fails("redis://127.0.0.1:nonsense", more, "the address or the settings make no sense");
         fails("localhost:6379", more, "not a Redis URL; give redis://HOST:PORT/DB");
@@ -187,7 +187,7 @@ fn what_is_wrong_with_the_server_is_told_before_anything_is_done() {
 fn a_password_stands_in_the_url_or_in_a_variable() {
     let room = Room::new();
     let server = Server::with(&["--requirepass", "s3cret"]);
-    let with_it = format!("redis://:s3cret@127.0.0.1:{}", server.port);
+    let with_it = format!("redis://:s3cret@127.0.0.1:{}", server.port());
     assert_eq!(enrich(&room, &with_it, KEYS, &[]).0.ok(), enriched_keys());
     room.write("in.ndjson", KEYS);
     let (url, target) = (server.url(), format!("{}?namespace=n&key=k", server.url()));
@@ -206,7 +206,7 @@ fn a_password_stands_in_the_url_or_in_a_variable() {
 #[test]
 fn a_run_may_start_without_its_server() {
     let room = Room::new();
-    let url = format!("redis://127.0.0.1:{}", closed_port());
+    let url = format!("redis://127.0.0.1:{}", free_port());
     let run = room.enrich(KEYS, &["--redis", &url, "--redis-optional"]);
     assert_eq!(run.ok(), enriched_keys());
     let words = "connection refused; going on from the source until it is there";
@@ -220,8 +220,8 @@ fn a_run_may_start_without_its_server() {
 #[test]
 fn values_that_are_not_ours_are_misses_and_are_told() {
     let (room, server) = (Room::new(), Server::start());
-    server.ask(&["SET", "source/k:a", "{\"plain\":true}"]);
-    server.ask(&["LPUSH", "source/k:b", "x"]);
+    server.ask(&[b"SET", b"source/k:a", b"{\"plain\":true}"]);
+    server.ask(&[b"LPUSH", b"source/k:b", b"x"]);
     let run = room.enrich(KEYS, &["--redis", &server.url()]);
     assert_eq!(run.ok(), enriched_keys());
     assert!(run.stderr.contains("look-ups found values that are none of ours"), "{run:?}");
@@ -242,8 +242,8 @@ fn values_for_go_are_plain_json_under_plain_keys() {
 #[test]
 fn what_go_wrote_is_spliced_as_one_line() {
     let (room, server) = (Room::new(), Server::start());
-    server.ask(&["SET", "a", "{\n  \"n\": 1.0,\r\n  \"t\": \"\\u003c\"\n}"]);
-    server.ask(&["SET", "b", "[1, 2]"]);
+    server.ask(&[b"SET", b"a", b"{\n  \"n\": 1.0,\r\n  \"t\": \"\\u003c\"\n}"]);
+    server.ask(&[b"SET", b"b", b"[1, 2]"]);
     let (run, summary) = enrich(&room, &server.url(), KEYS, &["--go-compatible"]);
     let expected = "{\"k\":\"a\",\"v\":{   \"n\": 1.0,    \"t\": \"\\u003c\" }}\n\
                     {\"k\":\"none\"}\n{\"k\":\"b\",\"v\":[1, 2]}\n";
@@ -308,7 +308,7 @@ fn plain_values_are_loaded_and_read_for_go() {
         (row("a").to_owned(), "-1".to_owned())
     );
     assert_eq!(enrich_from(&room, &place, &["--go-compatible"]).ok(), enriched_keys());
-    server.ask(&["SET", "none", "not json"]);
+    server.ask(&[b"SET", b"none", b"not json"]);
     enrich_from(&room, &place, &["--go-compatible"]).fails(1, "holds something else than JSON");
 }
 
@@ -317,7 +317,7 @@ fn a_source_that_fails_or_cannot_be_read_fails_the_run() {
     let (room, mut server) = (Room::new(), Server::start());
     let place = format!("{}?namespace=n&key=k", server.url());
     room.run(&["load", "source.csv", &place]).ok();
-    server.ask(&["SET", "n:none", "{}"]);
+    server.ask(&[b"SET", b"n:none", b"{}"]);
     let run = enrich_from(&room, &place, &["--batch", "1", "--concurrency", "1"]);
     run.fails(
         1,
@@ -341,7 +341,7 @@ fn a_load_that_cannot_begin_or_fails_is_told() {
     fails(&format!("{url}?namespace=n"), &[], 2, "which column is the key?");
     fails(&format!("{url}?key=k"), &[], 2, "which namespace?");
     fails(&format!("{url}?namespace=n&key=k"), &["--go-compatible"], 2, "no namespace with");
-    fails(&format!("redis://127.0.0.1:{}?namespace=n&key=k", closed_port()), &[], 2, "refused");
+    fails(&format!("redis://127.0.0.1:{}?namespace=n&key=k", free_port()), &[], 2, "refused");
     enrich_from(&room, &url, &[]).fails(2, "which namespace?");
     let place = format!("{url}?namespace=n&key=k");
     fails(&place, &[], 1, "in.ndjson:3: not valid JSON");
@@ -424,18 +424,18 @@ fn the_doctor_sees_what_happens_when_memory_is_full() {
 #[test]
 fn the_doctor_sees_a_replica_and_names_its_master() {
     let (room, master) = (Room::new(), Server::start());
-    let replica = Server::with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     until("the replica", || replica.tell("INFO replication").contains("master_link_status:up"));
     let run = doctor(&room, &[&replica.url()]);
     assert!(run.ends_with(1).contains("a replica: nothing can be stored"), "{run:?}");
-    assert!(run.stdout.contains(&format!("connect to 127.0.0.1:{}", master.port)), "{run:?}");
+    assert!(run.stdout.contains(&format!("connect to 127.0.0.1:{}", master.port())), "{run:?}");
     assert!(run.stdout.contains("SET is refused: READONLY"), "{run:?}");
 }
 
 #[test]
 fn the_doctor_sees_what_a_user_may_not_do() {
     let (room, server) = (Room::new(), Server::start());
-    let url = |user: &str| format!("redis://{user}:pw@127.0.0.1:{}", server.port);
+    let url = |user: &str| format!("redis://{user}:pw@127.0.0.1:{}", server.port());
     server.tell("ACL SETUSER reader on >pw ~* &* +@read +@connection -@scripting");
     let run = doctor(&room, &[&url("reader")]);
     let words = "the user may not run SET, EVAL, EVALSHA, UNLINK here";
@@ -469,10 +469,10 @@ fn the_doctor_sees_that_nobody_answers() {
         assert_eq!(complaints(&room, &[url]), (Some(1), vec!["problem connection".to_owned()]));
     };
     let local = |port: u16| format!("redis://127.0.0.1:{port}");
-    tells(&local(closed_port()), "connection refused", "check host and port");
+    tells(&local(free_port()), "connection refused", "check host and port");
     tells(&local(web_server()), "does not speak the Redis protocol", "check the port");
     tells(&server.url(), "refused the user or the password", "check user and password");
-    let wrong = format!("redis://:wr0ng@127.0.0.1:{}", server.port);
+    let wrong = format!("redis://:wr0ng@127.0.0.1:{}", server.port());
     tells(&wrong, "refused the user or the password", "check user and password");
     doctor(&room, &["redis://127.0.0.1:nonsense"]).fails(2, "make no sense");
     doctor(&room, &["http://127.0.0.1"]).fails(2, "not a Redis URL");

@@ -156,3 +156,20 @@ pub(crate) fn sample(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
     folder.join(name).display().to_string()
 }
+
+/// The port of something that listens, and answers everybody as a web server does. It lives as long
+/// as this process.
+#[cfg(feature = "redis")]
+pub(crate) fn web_server() -> u16 {
+    use std::io::Read;
+
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let _ = (&stream).read(&mut [0; 512]);
+            let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        }
+    });
+    port
+}

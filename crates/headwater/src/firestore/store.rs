@@ -242,11 +242,12 @@ impl FirestoreStore {
         self.0.time.observe(stamp, asked, self.clock());
     }
 
-    /// The server's time, or a little later; asks for `name` if nothing is known of it yet.
+    /// The server's time, or a little later; asks for `name` if nothing is known of it yet, or a
+    /// clock was set meanwhile.
     pub(crate) async fn now(&self, name: &str) -> Result<Stamp> {
-        match self.0.time.latest(self.clock()) {
+        match self.0.time.surely(self.clock()) {
             Some(now) => Ok(now),
-            None => self.read_one(name).await.map(|seen| seen.at),
+            None => self.read_one(name).await.map(|seen| self.latest(seen.at)),
         }
     }
 

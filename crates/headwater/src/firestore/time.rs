@@ -43,6 +43,10 @@ impl std::ops::Add<Duration> for Stamp {
     }
 }
 
+/// Clocks that disagree by more than this on how long ago something was do so because one was set, or
+/// the machine slept.
+const DRIFT: Duration = Duration::from_millis(100);
+
 /// An answer's time, and when it was asked for and came.
 #[derive(Clone, Copy, Debug)]
 struct Observed {
@@ -52,6 +56,14 @@ struct Observed {
     /// The wall clock when it was asked for: it goes on while the machine sleeps, which a monotonic
     /// clock may not.
     wall: SystemTime,
+}
+
+impl Observed {
+    /// How long ago it was asked for, by the wall clock and by the other one.
+    fn ago(&self, clock: &Clock) -> (Duration, Duration) {
+        let by_wall = SystemTime::now().duration_since(self.wall).unwrap_or_default();
+        (by_wall, clock.now() - self.asked)
+    }
 }
 
 /// What is known of the server's time now: nothing before the first answer. Two bounds, which are
@@ -67,11 +79,19 @@ impl ServerTime {
         *self.0.lock() = Some(Observed { stamp, asked: asked.0, came, wall: asked.1 });
     }
 
-    /// It is no later than this; by a clock that was set it may be too late, which harms nobody.
+    /// It is no later than this; by a clock that was set it may be too late, so it is for what that
+    /// harms nobody.
     pub(crate) fn latest(&self, clock: &Clock) -> Option<Stamp> {
-        let Observed { stamp, asked, wall, .. } = (*self.0.lock())?;
-        let by_wall = SystemTime::now().duration_since(wall).unwrap_or_default();
-        Some(stamp + by_wall.max(clock.now() - asked))
+        let observed = (*self.0.lock())?;
+        let (by_wall, by_clock) = observed.ago(clock);
+        Some(observed.stamp + by_wall.max(by_clock))
+    }
+
+    /// As [`latest`](Self::latest); nothing if the clocks disagree, as only the server knows then.
+    pub(crate) fn surely(&self, clock: &Clock) -> Option<Stamp> {
+        let observed = (*self.0.lock())?;
+        let (by_wall, by_clock) = observed.ago(clock);
+        (by_wall <= by_clock + DRIFT).then_some(observed.stamp + by_wall.max(by_clock))
     }
 
     /// It is no earlier than this.
@@ -113,5 +133,14 @@ mod tests {
             &clock,
         );
         assert!(time.latest(&clock) < Some(Stamp(1_000) + Duration::from_secs(60)));
+        assert_eq!(time.surely(&clock).is_some(), time.latest(&clock).is_some());
+        // Of a machine that slept for an hour, and of a clock that was set, only the server knows.
+        time.observe(
+            Stamp(1_000),
+            (clock.now(), SystemTime::now() - Duration::from_secs(3_600)),
+            &clock,
+        );
+        assert!(time.latest(&clock) > Some(Stamp(1_000) + Duration::from_secs(3_000)));
+        assert_eq!(time.surely(&clock), None);
     }
 }

@@ -144,6 +144,31 @@ checks! {
         assert_eq!(listed, keys.into_iter().collect());
     }
 
+    /// What changes is told of the topic and the key that it is of, whatever is in them (P4).
+    watches_of_strange_topics_and_keys_are_told_apart(process, time) {
+        let (here, there) = (roster(process(), &time), roster(process(), &time));
+        let long = "k".repeat(10_000);
+        let names: Vec<&str> = STRANGE_KEYS.into_iter().chain([long.as_str(), "a\u{1f}b"]).collect();
+        let mut watches = Vec::new();
+        for topic in &names {
+            let mut watch = there.watch(topic).expect("watch");
+            assert!(snapshot(&mut watch).await.0.is_empty());
+            watches.push(watch);
+        }
+        for (name, watch) in names.iter().zip(&mut watches) {
+            let held = here.join(name, name, text(name)).await.expect("join");
+            assert_eq!(next(watch).await, Event::Online(text(name)), "topic {name:?}");
+            let told = next(watch).await;
+            assert!(matches!(told, Event::Join(member) if member.value == *name), "topic {name:?}");
+            assert!(held.leave().await.expect("leave"));
+            assert!(matches!(next(watch).await, Event::Leave(key, _) if key == *name));
+            assert_eq!(next(watch).await, Event::Offline(text(name)));
+        }
+        for watch in &mut watches {
+            assert!(watch.next().now_or_never().is_none(), "nothing else is told");
+        }
+    }
+
     /// Who stays is on exactly one page, whoever comes and goes between pages.
     pages_list_who_stays_exactly_once(process, time) {
         let roster = roster(process(), &time);

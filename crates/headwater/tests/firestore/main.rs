@@ -8,25 +8,32 @@
 
 #[cfg(feature = "redis")]
 mod chain;
+#[cfg(feature = "sessions")]
+#[path = "../presence/child.rs"]
+mod child;
 mod conformance;
 mod documents;
-mod emulator;
 mod fake;
 mod go;
 mod listener;
 mod lock;
 mod presence;
+#[cfg(feature = "sessions")]
+mod processes;
 #[path = "../presence/replay.rs"]
 mod replay;
 mod roster;
 mod scripted;
-#[cfg(feature = "redis")]
-#[path = "../redis/server.rs"]
-#[allow(dead_code, reason = "the tests of Redis use more of it")]
-mod server;
 #[cfg(feature = "sessions")]
 mod session;
+#[cfg(feature = "sessions")]
+#[path = "../presence/stranger.rs"]
+mod stranger;
 mod trouble;
 mod watch;
 mod watch_scripted;
 mod world;
+
+#[cfg(feature = "redis")]
+use headwater_servers as server;
+use headwater_servers::emulator;

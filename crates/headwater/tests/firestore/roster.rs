@@ -79,6 +79,7 @@ suites! {
     a_key_is_there_while_one_of_its_connections_is
     many_keys_are_answered_in_order_with_duplicates
     topics_and_strange_keys_are_told_apart
+    watches_of_strange_topics_and_keys_are_told_apart
     pages_list_who_stays_exactly_once
     heartbeats_keep_connections_alive
     a_process_that_dies_is_seen_to_expire

@@ -1,14 +1,27 @@
 //! Sessions in Firestore: sliding, rotated, ended everywhere, and no update lost.
 
-use crate::emulator::{Make, on_each_emulator};
+use crate::emulator::{Emulator, Make, on_each_emulator};
 use crate::world::World;
 use futures_util::future::join_all;
+use headwater::firestore::FirestoreStore;
 use headwater::presence::{Saved, Sessions};
-use std::time::Duration;
+use headwater::{ErrorKind, Result};
+use std::time::{Duration, Instant};
 
 impl World {
     fn sessions(&self) -> Sessions<Vec<u32>> {
         Sessions::firestore(&self.store(), "sessions").expect("a path")
+    }
+}
+
+/// What a server says that may be slow, or not back yet.
+async fn until_answered<T>(mut ask: impl AsyncFnMut() -> Result<T>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "{error}"),
+        }
     }
 }
 
@@ -67,6 +80,50 @@ on_each_emulator! {
             ids.push(new.id().clone());
         }
         assert!(sessions.fetch(other.id()).await.expect("an answer").is_some());
+    }
+
+    async fn an_outage_logs_nobody_out_and_a_server_that_comes_back_empty_everybody(
+        emulator: Emulator
+    ) {
+        let mut emulator = emulator;
+        let world = World::warm(&emulator).await;
+        let limit = Duration::from_secs(1);
+        let store = FirestoreStore::builder(world.db.clone()).timeout(limit).retries(1).build();
+        let sessions = Sessions::<u32>::firestore(&store.expect("settings"), "sessions");
+        let sessions = sessions.expect("a path");
+        let mut session = until_answered(async || sessions.begin(Some("ada"), 1).await).await;
+        emulator.signal("-STOP");
+        let error = sessions.fetch(session.id()).await.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        emulator.signal("-CONT");
+        assert!(until_answered(async || sessions.fetch(session.id()).await).await.is_some());
+        emulator.kill();
+        let error = sessions.fetch(session.id()).await.expect_err("absent would be a lie");
+        assert!(error.is_retryable(), "{error}");
+        emulator.restart();
+        assert!(until_answered(async || sessions.fetch(session.id()).await).await.is_none());
+        let saved = until_answered(async || sessions.save(&mut session).await).await;
+        assert_eq!(saved, Saved::Gone);
+        assert!(!until_answered(async || sessions.rotate(&mut session).await).await);
+        until_answered(async || sessions.end_all("ada").await).await;
+        let new = until_answered(async || sessions.begin(Some("ada"), 2).await).await;
+        assert!(until_answered(async || sessions.fetch(new.id()).await).await.is_some());
+    }
+
+    async fn users_of_strange_names_are_told_apart(world: World) {
+        let long = "u".repeat(10_000);
+        let users = ["", "a", "{a}", "a}b", "a/b", "a\u{0}\u{1f}b", "a\r\n", "%7Ba%7D", &long];
+        let (sessions, mut begun) = (world.sessions(), Vec::new());
+        for user in users {
+            begun.push(sessions.begin(Some(user), vec![]).await.expect("begun"));
+        }
+        for (at, user) in users.iter().enumerate() {
+            sessions.end_all(user).await.expect("ended");
+            for (number, session) in begun.iter().enumerate() {
+                let found = sessions.fetch(session.id()).await.expect("an answer");
+                assert_eq!(found.is_some(), number > at, "{number} after the end of {user:?}");
+            }
+        }
     }
 
     async fn a_session_lasts_while_it_is_used(world: World) {

@@ -1,10 +1,11 @@
 //! Servers that die, freeze, come back empty, never answer, or are something else.
 
-use crate::emulator::{Emulator, Make, free_port, on_each_emulator};
+use crate::emulator::{Emulator, Make, on_each_emulator};
 use crate::world::{World, client, plane, project};
 use headwater::firestore::client::FirestoreDbOptions;
 use headwater::firestore::{FirestoreSource, connect, connect_with};
 use headwater::{Error, ErrorKind, Fetcher};
+use headwater_servers::free_port;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;

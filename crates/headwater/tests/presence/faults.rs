@@ -5,7 +5,6 @@ use futures_util::StreamExt;
 use headwater::presence::{Connection, Event, Reason, Roster, Watch};
 use headwater::redis::{RedisConfig, RedisRoster};
 use headwater::{Error, ErrorKind};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 type Store = RedisRoster<str, String>;
@@ -141,43 +140,4 @@ async fn a_topic_lives_as_long_as_its_longest_life_and_no_log_for_ever() {
     let mut watch = roster.watch("empty").expect("watch");
     assert_eq!(snapshot(&mut watch).await, (0, Reason::Begin));
     assert!(life("headwater%roster:empty/0") > 0, "also where nobody ever joins");
-}
-
-/// Set in the environment of a process that a test has started: where the server is.
-const CHILD: &str = "HEADWATER_TEST_CHILD_ROSTER";
-
-#[tokio::test]
-async fn a_killed_process_is_seen_to_expire() {
-    if let Ok(url) = std::env::var(CHILD) {
-        let config = RedisConfig::new(&url).expect("a URL");
-        let store = RedisRoster::connect_lazy(config).expect("it makes sense");
-        let roster = Roster::builder(store).ttl(Duration::from_secs(2)).build().expect("settings");
-        let _held = [join(&roster, "ada").await, join(&roster, "bob").await];
-        return std::future::pending().await;
-    }
-    let server = Server::start();
-    let roster = on(&server);
-    let mut watch = roster.watch("room").expect("watch");
-    assert_eq!(snapshot(&mut watch).await, (0, Reason::Begin));
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "faults::a_killed_process_is_seen_to_expire", "--nocapture"])
-        .env(CHILD, server.url())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    until_there_are(&mut watch, 0, 2).await;
-    // Longer than a life, so that its heartbeats count.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(roster.count("room").await.expect("count").connections, 2);
-    child.kill().expect("kill -9");
-    child.wait().expect("it is gone");
-    let mut expired = 0;
-    while expired < 2 {
-        match next(&mut watch).await.expect("nothing fails") {
-            Event::Expire(..) => expired += 1,
-            Event::Offline(_) | Event::Online(_) | Event::Join(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    assert_eq!(roster.count("room").await.expect("count").connections, 0);
 }

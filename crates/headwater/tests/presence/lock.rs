@@ -57,6 +57,23 @@ async fn one_owner_at_a_time_and_tokens_that_grow() {
 }
 
 #[tokio::test]
+async fn locks_of_strange_names_are_told_apart() {
+    let long = "n".repeat(10_000);
+    let names = ["", " ", "a", "{a}", "{a", "a}b", "a\u{0}\u{1f}b", "a\r\nGET b", "%7Ba%7D", &long];
+    for locks in every_kind().await {
+        let mut held = Vec::new();
+        for name in names {
+            held.push(locks.try_acquire(name).await.expect("an answer").expect("free"));
+        }
+        for (name, lock) in names.into_iter().zip(held) {
+            assert!(locks.try_acquire(name).await.expect("an answer").is_none(), "{name:?}");
+            assert!(lock.release().await.expect("an answer"), "{name:?}");
+            assert!(locks.try_acquire(name).await.expect("an answer").is_some(), "{name:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn of_many_that_wait_all_have_their_turn_alone() {
     for locks in every_kind().await {
         let inside = std::sync::atomic::AtomicU32::new(0);

@@ -5,13 +5,16 @@
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
 mod cache;
+mod child;
 mod conformance;
+mod failover;
 mod faults;
 mod lock;
+mod processes;
 mod replay;
 mod roster;
-#[allow(dead_code, reason = "shared with the tests of the tier, which need more of it")]
-#[path = "../redis/server.rs"]
-mod server;
 mod session;
+mod stranger;
 mod watch;
+
+use headwater_servers as server;

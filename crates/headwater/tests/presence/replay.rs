@@ -3,6 +3,7 @@
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use headwater::Error;
 use headwater::presence::{Connection, ConnectionId, Event, Roster, RosterStore, Watch};
 use std::collections::HashMap;
 use std::pin::pin;
@@ -127,18 +128,25 @@ async fn step<S: Store>(roster: &Roster<S>, held: &mut Vec<Connection<S>>) {
 /// Everybody who is there, once nobody is who has been left to expire.
 async fn settled<S: Store>(roster: &Roster<S>, expected: usize) -> State {
     loop {
-        let page = roster.list("room", None, 1_000).await;
-        let rest = match &page {
-            Ok(page) => roster.list("room", page.next.as_ref(), 1_000).await,
-            Err(error) => Err(error.clone()),
-        };
-        if let (Ok(page), Ok(rest)) = (page, rest) {
-            let all = page.members.into_iter().chain(rest.members);
-            let all: State = all.map(|own| (own.connection, (own.key, own.value))).collect();
-            if all.len() == expected {
-                return all;
-            }
+        if let Ok(all) = listed(roster).await
+            && all.len() == expected
+        {
+            return all;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// All pages of the room.
+async fn listed<S: Store>(roster: &Roster<S>) -> Result<State, Error> {
+    let (mut all, mut after) = (State::new(), None);
+    loop {
+        let page = roster.list("room", after.as_ref(), 1_000).await?;
+        let members = page.members.into_iter();
+        all.extend(members.map(|own| (own.connection, (own.key, own.value))));
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
     }
 }

@@ -146,6 +146,50 @@ async fn an_outage_is_an_error_and_logs_nobody_out() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_down_logs_nobody_out_and_one_that_comes_back_empty_everybody() {
+    let mut server = Server::start();
+    let config = RedisConfig::new(&server.url()).expect("a URL");
+    let sessions = Sessions::<u8>::redis(&config.connect_store().await.expect("it is there"));
+    let mut session = sessions.begin(Some("ada"), 1).await.expect("begun");
+    server.kill();
+    assert!(sessions.fetch(session.id()).await.expect_err("absent would be a lie").is_retryable());
+    assert!(sessions.save(&mut session).await.expect_err("nobody knows").is_retryable());
+    assert!(sessions.end_all("ada").await.expect_err("nobody knows").is_retryable());
+    server.restart();
+    let mut left = 3_000;
+    while sessions.fetch(session.id()).await.is_err() {
+        left -= 1;
+        assert!(left > 0, "it never recovers");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(sessions.fetch(session.id()).await.expect("an answer").is_none());
+    assert_eq!(sessions.save(&mut session).await.expect("an answer"), Saved::Gone);
+    assert!(!sessions.rotate(&mut session).await.expect("an answer"));
+    let new = sessions.begin(Some("ada"), 2).await.expect("begun");
+    assert!(sessions.fetch(new.id()).await.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn users_of_strange_names_are_told_apart() {
+    let long = "u".repeat(10_000);
+    let users = ["", " ", "a", "{a}", "{a", "a}b", "a\u{0}\u{1f}b", "a\r\nGET b", "%7Ba%7D", &long];
+    for sessions in every_kind().await {
+        let mut begun = Vec::new();
+        for user in users {
+            begun.push(sessions.begin(Some(user), vec![]).await.expect("begun"));
+        }
+        for (at, user) in users.iter().enumerate() {
+            sessions.end_all(user).await.expect("ended");
+            for (number, session) in begun.iter().enumerate() {
+                let found = sessions.fetch(session.id()).await.expect("an answer");
+                assert_eq!(found.is_some(), number > at, "{number} after the end of {user:?}");
+                assert!(found.is_none_or(|found| found.user() == Some(users[number])));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn ids_differ_and_are_not_shown() {
     let sessions = Sessions::<u8>::memory();
     let mut ids = HashSet::new();

@@ -13,8 +13,9 @@ mod listening;
 mod news;
 mod processes;
 mod proxy;
-mod server;
 mod shared;
 mod stress;
 mod tls;
 mod trouble;
+
+use headwater_servers as server;

@@ -1,4 +1,4 @@
-use crate::server::{Server, until};
+use headwater_servers::{Server, until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 

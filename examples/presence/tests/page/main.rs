@@ -9,9 +9,6 @@ mod browser;
 mod instance;
 mod page;
 mod pictures;
-#[allow(dead_code, reason = "shared with the tests of the library, which need more of it")]
-#[path = "../../../../crates/headwater/tests/redis/server.rs"]
-mod server;
 mod wire;
 
 use std::time::Duration;

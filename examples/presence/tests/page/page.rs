@@ -2,7 +2,7 @@
 
 use crate::browser::{Browser, Tab};
 use crate::instance::Instance;
-use crate::server::Server;
+use headwater_servers::Server;
 use serde_json::json;
 
 /// Comes in by the form.

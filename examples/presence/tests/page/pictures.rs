@@ -4,7 +4,7 @@
 use crate::browser::{Browser, Tab};
 use crate::instance::Instance;
 use crate::page::come_in;
-use crate::server::Server;
+use headwater_servers::Server;
 
 const PEOPLE: [(&str, &str, &str); 6] = [
     ("Grace Hopper", "laptop", "east"),

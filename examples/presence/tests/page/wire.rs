@@ -2,8 +2,8 @@
 
 use crate::PATIENCE;
 use crate::instance::Instance;
-use crate::server::Server;
 use futures_util::{SinkExt, StreamExt};
+use headwater_servers::Server;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;

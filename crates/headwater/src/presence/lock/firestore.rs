@@ -1,10 +1,8 @@
-use super::{Attempt, LockStore};
+use super::{Attempt, LockStore, Told};
 use crate::firestore::{Collection, Fate, Fields, FirestoreStore, Seen, field, life};
 use crate::{Result, token};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Whose a lock is; nobody's if it is missing.
 const OWNER: &str = "owner";
@@ -88,29 +86,15 @@ fn kept(seen: &Seen) -> Kept<'_> {
 }
 
 impl LockStore for FirestoreLocks {
-    fn acquire<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<Attempt>> {
+    fn acquire<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, Attempt> {
         self.take(name, owner, ttl).boxed()
     }
 
-    fn extend<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
+    fn extend<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, bool> {
         self.settle(name, owner, Some(ttl)).boxed()
     }
 
-    fn release<'a>(&'a self, name: &'a str, owner: u128) -> BoxFuture<'a, Result<bool>> {
+    fn release<'a>(&'a self, name: &'a str, owner: u128) -> Told<'a, bool> {
         self.settle(name, owner, None).boxed()
-    }
-
-    fn releases(&self) -> Option<watch::Receiver<()>> {
-        None
     }
 }

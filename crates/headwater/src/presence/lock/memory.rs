@@ -1,8 +1,8 @@
-use super::{Attempt, LockStore};
+use super::{Attempt, LockStore, Told};
 use crate::sync::Mutex;
-use crate::{Clock, Moment, Result};
+use crate::{Clock, Moment};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::ready;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -71,21 +71,11 @@ impl State {
 }
 
 impl LockStore for MemoryLocks {
-    fn acquire<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<Attempt>> {
+    fn acquire<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, Attempt> {
         ready(Ok(self.take(name, owner, ttl))).boxed()
     }
 
-    fn extend<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
+    fn extend<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, bool> {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let ours = state.held.get_mut(name).filter(|held| held.owner == owner && held.end > now);
@@ -93,7 +83,7 @@ impl LockStore for MemoryLocks {
         ready(Ok(is_ours)).boxed()
     }
 
-    fn release<'a>(&'a self, name: &'a str, owner: u128) -> BoxFuture<'a, Result<bool>> {
+    fn release<'a>(&'a self, name: &'a str, owner: u128) -> Told<'a, bool> {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let is_ours = state.live(name, now).is_some_and(|held| held.owner == owner);

@@ -41,29 +41,25 @@ enum Attempt {
     Held(Duration),
 }
 
+/// What a store says.
+type Told<'a, T> = BoxFuture<'a, Result<T>>;
+
 /// Where locks are kept. An owner that asks for what it has already gets it once more, with the
 /// same fencing token: an attempt whose answer was lost may be made again.
 trait LockStore: Send + Sync {
-    fn acquire<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<Attempt>>;
+    fn acquire<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, Attempt>;
 
     /// Has the lock last for `ttl` from now on, if it is the owner's; whether it is.
-    fn extend<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool>>;
+    fn extend<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, bool>;
 
     /// Ends the lock, if it is the owner's; whether it was.
-    fn release<'a>(&'a self, name: &'a str, owner: u128) -> BoxFuture<'a, Result<bool>>;
+    fn release<'a>(&'a self, name: &'a str, owner: u128) -> Told<'a, bool>;
 
-    /// Changes with each release, if the store can tell; without it who waits asks now and then.
-    fn releases(&self) -> Option<watch::Receiver<()>>;
+    /// Changes with each release, if the store can tell; without it who waits asks now and then: a
+    /// connection for news would cost more than it saves.
+    fn releases(&self) -> Option<watch::Receiver<()>> {
+        None
+    }
 }
 
 /// Locks by name, in memory, in Redis or in Firestore. Clones share them.

@@ -1,12 +1,10 @@
-use super::{Attempt, LockStore};
+use super::{Attempt, LockStore, Told};
 use crate::redis::{Layout, RedisStore, Script, Step};
 use crate::{Result, token};
 use ::redis::Value as Reply;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// KEYS: lock, fence. ARGV: token, ms. `{1, fence}` if it was taken, or was this owner's already;
 /// else `{0, ms left}`. Lua's numbers are exact to 2^53: microseconds until the year 2255.
@@ -98,30 +96,15 @@ fn millis(ttl: Duration) -> Vec<u8> {
 }
 
 impl LockStore for RedisLocks {
-    fn acquire<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<Attempt>> {
+    fn acquire<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, Attempt> {
         self.take(name, owner, ttl).boxed()
     }
 
-    fn extend<'a>(
-        &'a self,
-        name: &'a str,
-        owner: u128,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
+    fn extend<'a>(&'a self, name: &'a str, owner: u128, ttl: Duration) -> Told<'a, bool> {
         self.ask(&EXTEND, name, vec![written(owner), millis(ttl)]).boxed()
     }
 
-    fn release<'a>(&'a self, name: &'a str, owner: u128) -> BoxFuture<'a, Result<bool>> {
+    fn release<'a>(&'a self, name: &'a str, owner: u128) -> Told<'a, bool> {
         self.ask(&RELEASE, name, vec![written(owner)]).boxed()
-    }
-
-    /// Those who wait ask now and then: a connection for news would cost more than it saves.
-    fn releases(&self) -> Option<watch::Receiver<()>> {
-        None
     }
 }

@@ -137,7 +137,8 @@ impl<V> Session<V> {
 ///
 /// In Redis the session of handle `h` and namespace `shop` is the hash `shop%session:h`, the mark of
 /// user `u` the string `shop%session-user:u`. A session of a user takes two round trips to fetch.
-/// Time is the server's.
+/// Time is the server's. By a failover Redis may forget what it confirmed last (it replicates
+/// asynchronously): a session, a save, or that sessions were ended.
 ///
 /// In Firestore they are the documents `session:h` and `user:u` of the collection that it is given. A
 /// fetch, a save and a rotation are a billed read and a write each, a fetch of a user's session one

@@ -1,14 +1,10 @@
-//! Emulators that tests start, stop, freeze and kill: processes of their own, on free ports.
+//! [`Emulator`]: a Firestore.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use crate::process::{Process, folder, free_port, until};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-
-/// How long anything here may take: a guard against hanging, far above what it does take.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The emulators that all tests share; they end with this process.
 static HIDANE: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Make::Hidane));
@@ -16,7 +12,7 @@ static OFFICIAL: LazyLock<Emulator> = LazyLock::new(|| Emulator::start(Make::Off
 
 /// Who made an emulator.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Make {
+pub enum Make {
     /// The crate `hidane`; the variable `HEADWATER_HIDANE` names the program.
     Hidane,
     /// Google; the variable `HEADWATER_FIRESTORE_JAR` names the archive.
@@ -26,7 +22,7 @@ pub(crate) enum Make {
 impl Make {
     /// The address of an emulator that tests share: `host:port`. `FIRESTORE_EMULATOR_HOST` names
     /// another one.
-    pub(crate) fn shared(self) -> String {
+    pub fn shared(self) -> String {
         if let Ok(host) = std::env::var("FIRESTORE_EMULATOR_HOST") {
             return host;
         }
@@ -68,6 +64,7 @@ fn program() -> String {
 
 /// Runs each case on `hidane`, and on Google's emulator where it is asked for. A case is given what
 /// the `on` of its argument's type makes.
+#[macro_export]
 macro_rules! on_each_emulator {
     ($($(#[$doc:meta])* async fn $name:ident($given:ident: $what:ident) $body:block)*) => {
         mod cases {
@@ -97,51 +94,56 @@ macro_rules! on_each_emulator {
         }
     };
 }
-pub(crate) use on_each_emulator;
+pub use on_each_emulator;
 
 /// An emulator that dies with this value.
-pub(crate) struct Emulator {
+#[derive(Debug)]
+pub struct Emulator {
     make: Make,
     port: u16,
+    folder: PathBuf,
     process: Option<Process>,
 }
 
 impl Emulator {
     /// One of its own for a test.
-    pub(crate) async fn on(make: Make) -> Self {
+    pub async fn on(make: Make) -> Self {
         Self::start(make)
     }
 
     /// An empty emulator, which answers.
-    pub(crate) fn start(make: Make) -> Self {
-        let mut emulator = Self { make, port: free_port(), process: None };
+    pub fn start(make: Make) -> Self {
+        let mut emulator = Self { make, port: free_port(), folder: folder(), process: None };
         emulator.restart();
         emulator
     }
 
     /// Its address: `host:port`.
-    pub(crate) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it (again), empty, on the same port.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         assert!(self.process.is_none(), "it runs");
-        self.process = Some(Process::start(&self.make.command(self.port)));
-        let began = Instant::now();
-        while !self.answers() {
-            assert!(began.elapsed() < PATIENCE, "the start of an emulator takes too long");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let command = self.make.command(self.port);
+        let parts: Vec<&str> = command.iter().map(String::as_str).collect();
+        self.process = Some(Process::start(&self.folder, parts[0], &parts[1..]));
+        until("the start of an emulator", || self.answers());
     }
 
     /// Kills it, as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         drop(self.process.take());
     }
 
     /// Sends it a signal (`-STOP`, `-CONT`).
-    pub(crate) fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         self.process.as_ref().expect("it runs").signal(signal);
     }
 
@@ -155,62 +157,9 @@ impl Emulator {
     }
 }
 
-/// A running server, and a shell that kills it when this process ends, however it ends: also when
-/// nothing is dropped any more, as with statics.
-struct Process {
-    shell: Child,
-    id: String,
-}
-
-impl Process {
-    fn start(command: &[String]) -> Self {
-        let script = "{ \"$0\" \"$@\" </dev/null >/dev/null 2>&1 & } && echo $! && \
-                      { cat >/dev/null; kill -9 $!; wait $!; } 2>/dev/null";
-        let mut shell = Command::new("sh")
-            .args(["-c", script])
-            .args(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("sh starts");
-        let mut id = String::new();
-        let output = shell.stdout.take().expect("a pipe");
-        BufReader::new(output).read_line(&mut id).expect("the server's process id");
-        Self { shell, id: id.trim().to_owned() }
-    }
-
-    /// Returns when the signal has taken effect: a busy machine may take a while to stop all threads,
-    /// which go on answering until then.
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.id]).status();
-        assert!(sent.expect("kill runs").success());
-        let began = Instant::now();
-        while signal == "-STOP" && !self.is_stopped() {
-            assert!(began.elapsed() < PATIENCE, "stopping an emulator takes too long");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Whether all of its threads are, where the system tells.
-    fn is_stopped(&self) -> bool {
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.id)) else { return true };
-        threads.flatten().all(|thread| {
-            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            // The state follows the name, which may hold anything.
-            stat.rsplit(") ").next().is_none_or(|state| state.starts_with('T'))
-        })
-    }
-}
-
-impl Drop for Process {
+impl Drop for Emulator {
     fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
