@@ -2,8 +2,9 @@
 //!
 //! 1,000,000 keys are asked for by Zipf's law with exponent 0.99, in random places; the caches have room
 //! for 100,000. Who does not have a key is given it. In the second pair of rows, three requests in ten
-//! are a scan instead: keys that nobody asks for again. One thread; the first round fills the caches. Instructions are counted in processes of their
-//! own, under valgrind, with requests that come after those that fill the caches.
+//! are a scan instead: keys that nobody asks for again. One thread; the first round fills the caches.
+//! Instructions are counted in processes of their own, under valgrind, with requests that come after
+//! those that fill the caches.
 
 use super::Bench;
 use crate::contenders::shelves::{Maker, makers};
