@@ -1,10 +1,11 @@
 //! Heartbeats on Firestore, where each write is billed: how many they are.
 
 use crate::harness::{Cell, Options, Row, runtime};
-use crate::processes::{Hidane, client};
+use crate::processes::client;
 use futures_util::stream::{self, StreamExt};
 use headwater::firestore::{FirestoreRoster, FirestoreStore};
 use headwater::presence::Roster;
+use headwater_servers::emulator::{Emulator, Make};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -48,8 +49,8 @@ pub(super) fn rows(options: &Options) -> [Row; 2] {
 
 /// Has all join one roster on an emulator, and counts from one beat to a later one.
 async fn counted(heartbeat: Duration) -> Counted {
-    let server = Hidane::start();
-    let store = FirestoreStore::builder(client(server.host()).await);
+    let server = Emulator::start(Make::Hidane);
+    let store = FirestoreStore::builder(client(&server.host()).await);
     let store = store.timeout(Duration::from_secs(60)).build().expect("valid settings");
     let rooms = Store::new(&store, "rooms").expect("a path");
     let roster = Roster::builder(rooms).ttl(3 * heartbeat).close_within(DAY).build();

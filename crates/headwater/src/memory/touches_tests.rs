@@ -19,7 +19,7 @@ fn hits_are_applied_once_in_order_and_a_full_ring_says_so() {
         assert_eq!([first, second], [Noted::Done, Noted::HalfFull]);
         assert_eq!(noted[2..], [Noted::Done, Noted::HalfFull, Noted::Not]);
         assert_eq!(applied(&touches), (0..4).map(|n| 10 * lap + n + 3).collect::<Vec<_>>());
-        assert_eq!(applied(&touches), []);
+        assert!(applied(&touches).is_empty());
     }
 }
 
