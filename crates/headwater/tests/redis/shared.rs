@@ -91,14 +91,16 @@ async fn a_failed_load_lets_the_next_process_try_at_once() {
     assert!(began.elapsed() < Duration::from_secs(5), "the lease was waited for");
 }
 
-/// Drives `fetch` until its lease is there.
+/// Drives `fetch` until its lease is there and it has asked the origin.
 async fn until_leased_by<F: Future + Unpin>(world: &World, fetch: &mut F) {
     let mut leased = pin!(until_leased(world));
+    let mut is_leased = false;
     loop {
         if tokio::time::timeout(Duration::from_millis(5), &mut *fetch).await.is_ok() {
             panic!("it ended");
         }
-        if leased.as_mut().now_or_never().is_some() {
+        is_leased = is_leased || leased.as_mut().now_or_never().is_some();
+        if is_leased && world.origin.calls().count() > 0 {
             return;
         }
     }
