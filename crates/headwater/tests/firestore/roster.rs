@@ -140,16 +140,25 @@ async fn until_there_are(watch: &mut Watch<Store>, mut now: usize, count: usize)
     }
 }
 
-/// The documents that the collection has, connections and nodes, dead or alive.
+/// The documents that the collection has, connections and nodes, dead or alive, page by page.
 async fn all_documents(world: &World) -> Vec<Document> {
-    let request = ListDocumentsRequest {
-        parent: world.db.get_documents_path().clone(),
-        collection_id: "rooms".to_owned(),
-        page_size: 1_000,
-        ..ListDocumentsRequest::default()
-    };
-    let listed = world.db.client().get().list_documents(request).await.expect("it is there");
-    listed.into_inner().documents
+    let mut all = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListDocumentsRequest {
+            parent: world.db.get_documents_path().clone(),
+            collection_id: "rooms".to_owned(),
+            page_token,
+            ..ListDocumentsRequest::default()
+        };
+        let listed = world.db.client().get().list_documents(request).await.expect("it is there");
+        let listed = listed.into_inner();
+        all.extend(listed.documents);
+        page_token = listed.next_page_token;
+        if page_token.is_empty() {
+            return all;
+        }
+    }
 }
 
 /// How many there are.
