@@ -40,6 +40,9 @@ fn error(exact: &MissRatioCurve, curve: &MissRatioCurve, capacities: &[u64]) -> 
     capacities.iter().map(distance).sum::<f64>() / capacities.len() as f64
 }
 
+/// Which keys are in the sample is chance; once in some dozens of samples they are off by 0.04.
+const MOST_DISTANCE: f64 = 0.06;
+
 #[test]
 fn the_curve_of_a_cache_in_use_is_near_an_exact_lru_at_every_size() {
     let keys = mixed(120_000);
@@ -55,13 +58,15 @@ fn the_curve_of_a_cache_in_use_is_near_an_exact_lru_at_every_size() {
     hits(&lru, &keys);
     let curve = lru.miss_ratio_curve().unwrap();
     assert!(curve.share() < 0.1, "the sample has become small: {}", curve.share());
-    assert!(error(&exact, &curve, &capacities) < 0.04);
+    let distance = error(&exact, &curve, &capacities);
+    assert!(distance < MOST_DISTANCE, "{distance}");
 
     // A cache that keeps other entries than an LRU says the same of an LRU.
     let memory = MemoryCache::builder().capacity(2_000).live_sizing(0.05).build().unwrap();
     hits(&memory, &keys);
     let curve = memory.miss_ratio_curve().unwrap();
-    assert!(error(&exact, &curve, &capacities) < 0.04);
+    let distance = error(&exact, &curve, &capacities);
+    assert!(distance < MOST_DISTANCE, "{distance}");
     assert!(curve.requests().abs_diff(keys.len() as u64) < 100);
 }
 
