@@ -572,8 +572,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         let hash = self.hasher.hash_one::<&K>(key.borrow());
         self.sizing.note(hash);
         let is_mortal = self.time_to_idle.is_some() || entry.entry.expiry().is_some();
-        let removals =
-            each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry));
+        let removals = each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry));
         if is_mortal {
             self.enlist();
         }

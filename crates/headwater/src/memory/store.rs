@@ -167,7 +167,12 @@ impl<'a, F: Form> Store<'a, F> {
 
     /// Looks for the live entry of a key, which becomes the one used last, or, where the policy
     /// keeps the order, has its use noted.
-    pub(super) fn get(&mut self, hash: u32, is_it: impl IsIt<F::Key>, clock: &Clock) -> Look<F::Value> {
+    pub(super) fn get(
+        &mut self,
+        hash: u32,
+        is_it: impl IsIt<F::Key>,
+        clock: &Clock,
+    ) -> Look<F::Value> {
         let Some(node) = self.writer.find(hash, is_it) else { return Look::Missing };
         if node.has_end() {
             let now = clock.now();
@@ -188,7 +193,12 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// The live entry of a key, and nothing changed.
-    pub(super) fn peek(&self, hash: u32, is_it: impl IsIt<F::Key>, clock: &Clock) -> Option<Entry<F::Value>> {
+    pub(super) fn peek(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<F::Key>,
+        clock: &Clock,
+    ) -> Option<Entry<F::Value>> {
         let node = self.writer.find(hash, is_it)?;
         let is_dead = node.has_end() && node.is_dead(clock.now());
         (!is_dead).then(|| node.entry())

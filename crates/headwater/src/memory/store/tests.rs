@@ -31,7 +31,10 @@ fn arrival<F: Numbers>(key: u8, entry: Entry<u32>) -> Arrival<F::Key, F::Value> 
 }
 
 /// A form whose keys and values can be numbers.
-pub(in crate::memory) trait Numbers: Form<Key: From<u8> + Copy, Value: From<u32>> {}
+pub(in crate::memory) trait Numbers:
+    Form<Key: From<u8> + Copy, Value: From<u32>>
+{
+}
 
 impl<F: Form<Key: From<u8> + Copy, Value: From<u32>>> Numbers for F {}
 
@@ -67,7 +70,9 @@ impl<F: Numbers> Shelf<F> {
     }
 
     fn holds(&mut self, key: u8) -> bool {
-        self.with(|store| store.writer.find(u32::from(key % 4), |held| *held == key.into()).is_some())
+        self.with(|store| {
+            store.writer.find(u32::from(key % 4), |held| *held == key.into()).is_some()
+        })
     }
 
     /// Removes what is dead, a few at a time, and looks whether nothing dead is left.
@@ -125,7 +130,10 @@ impl<F: Numbers> Store<'_, F> {
     fn validate_node(&self, list: List, slot: Slot) {
         let node = self.writer.node(slot).expect("a slot on a list holds a node");
         assert_eq!(list_of(node), list);
-        assert_eq!(self.writer.find(node.hash(), |key| key == node.key()).map(Node::slot), Some(slot));
+        assert_eq!(
+            self.writer.find(node.hash(), |key| key == node.key()).map(Node::slot),
+            Some(slot)
+        );
         let (deadline, expiry) = (node.deadline(), node.notes().expiry());
         assert!(deadline <= expiry || expiry.is_none());
         let has_end = self.state.bounds.time_to_idle.is_some() || expiry.is_some();

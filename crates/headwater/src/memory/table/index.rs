@@ -61,11 +61,7 @@ impl<B: Bucket> Index<B> {
 
     #[cold]
     #[inline(never)]
-    fn find_further<'a, T>(
-        &'a self,
-        home: usize,
-        look: impl Fn(&'a B) -> Sought<T>,
-    ) -> Option<T> {
+    fn find_further<'a, T>(&'a self, home: usize, look: impl Fn(&'a B) -> Sought<T>) -> Option<T> {
         for bucket in self.buckets_after(home) {
             match look(bucket) {
                 Sought::Found(it) => return Some(it),

@@ -25,6 +25,8 @@ mod records;
 mod shared;
 mod slots;
 mod within;
+#[cfg(test)]
+mod within_tests;
 mod writer;
 
 pub(super) use self::apart::Apart;

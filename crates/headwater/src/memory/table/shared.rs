@@ -22,10 +22,7 @@ pub(in crate::memory) struct Table<F: Form, S> {
 
 // SAFETY: entries are handed out by reference to any thread, and by value to the writer, which any
 // thread may be; the rest is atomic or behind the mutex.
-unsafe impl<F, S: Send> Sync for Table<F, S> where
-    F: Form<Key: Send + Sync, Value: Send + Sync>
-{
-}
+unsafe impl<F, S: Send> Sync for Table<F, S> where F: Form<Key: Send + Sync, Value: Send + Sync> {}
 // SAFETY: it owns its entries.
 unsafe impl<F: Form<Key: Send, Value: Send>, S: Send> Send for Table<F, S> {}
 

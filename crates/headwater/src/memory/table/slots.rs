@@ -202,7 +202,6 @@ impl<C: Default> Slots<C> {
         stock.allocated += len;
         true
     }
-
 }
 
 impl<C> Slots<C> {

@@ -1,6 +1,6 @@
 use super::form::{Bucket, Sought};
 use super::index::Index;
-use super::within::listed;
+use super::within_tests::listed;
 use super::{Apart, Form, Freeing, LANES, Lane, Node, Slot, Table, Within, pin};
 use crate::{Cause, Removals};
 use std::collections::HashMap;

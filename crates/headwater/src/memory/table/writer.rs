@@ -134,7 +134,11 @@ impl<'a, F: Form> Writer<'a, F> {
     }
 
     #[inline]
-    pub(in crate::memory) fn find(&self, hash: u32, is_it: impl IsIt<F::Key>) -> Option<Node<'_, F>> {
+    pub(in crate::memory) fn find(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<F::Key>,
+    ) -> Option<Node<'_, F>> {
         let slots = &self.shared.slots;
         // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only (3).
         self.index().find(hash, move |bucket| unsafe { F::find(bucket, slots, hash, is_it) })
