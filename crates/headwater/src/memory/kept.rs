@@ -14,12 +14,15 @@ use std::any::TypeId;
 pub(super) struct Shard<F: Form>(pub(super) Table<F, State>);
 
 /// A power of two of stores.
+type Shards<F> = Box<[Shard<F>]>;
+
+/// The stores of a cache.
 pub(super) enum Kept<K: ?Sized + Key, V: Value> {
     /// Entries of any kind.
-    Apart(Box<[Shard<Apart<K::Owned, V>>]>),
+    Apart(Shards<Apart<K::Owned, V>>),
     /// Keys that are whole numbers, and values that are numbers: they are looked up with one miss of the
     /// processor's cache less.
-    Within(Box<[Shard<Within>]>),
+    Within(Shards<Within>),
 }
 
 /// Does the same with the stores, whatever the form of their entries.
@@ -34,13 +37,13 @@ macro_rules! each {
 pub(super) use each;
 
 impl<K: ?Sized + Key, V: Value> Kept<K, V> {
-    /// So many stores, in the form that fits.
-    pub(super) fn new(shards: usize, table: impl Makes) -> Self {
+    /// So many stores, a power of two, in the form that fits.
+    pub(super) fn new(shards: usize, tables: &impl Makes) -> Self {
         let is_own = TypeId::of::<K>() == TypeId::of::<K::Owned>();
         if is_own && is_small_key::<K>() && is_small::<V>() {
-            Self::Within((0..shards).map(|number| Shard(table.make(number))).collect())
+            Self::Within((0..shards).map(|number| Shard(tables.make(number))).collect())
         } else {
-            Self::Apart((0..shards).map(|number| Shard(table.make(number))).collect())
+            Self::Apart((0..shards).map(|number| Shard(tables.make(number))).collect())
         }
     }
 }

@@ -18,7 +18,7 @@ use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
 use super::store::{Look, Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{Form, Freeing, Node, Notes, Pin, Slot, Table, Within, pin};
+use super::table::{Form, Freeing, Node, Notes, Pin, Slot, Sought, Table, Within, pin};
 use super::touches::{Noted, Touches};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
@@ -89,7 +89,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
         let touches = (bounds.rule == Rule::Lru).then(|| Arc::new(Touches::new()));
         debug_assert!(touches.is_none() || shards == 1, "an exact order is one order");
-        let kept = Kept::new(shards, Plan { bounds, shards, touches: touches.as_ref() });
+        let kept = Kept::new(shards, &Plan { bounds, shards, touches: touches.as_ref() });
         Arc::new_cyclic(|own| Self {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
@@ -175,23 +175,27 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             Kept::Within(all) => {
                 let table = shard(all, hash);
                 match self.glance(table, hash, key) {
-                    Some(value) => Some(read(Some(&value))),
-                    None => self.with_in(table, hash, key, read),
+                    Sought::Found(value) => Some(read(Some(&value))),
+                    Sought::Missing => None,
+                    Sought::Further => self.with_in(table, hash, key, read),
                 }
             }
         }
     }
 
-    /// The value of a plain entry, if that is seen at once.
+    /// The value of a plain entry, or that there is no entry, if that is seen at once.
     #[inline(always)]
-    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Option<V> {
-        if self.touches.is_some() {
-            return None;
+    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Sought<V> {
+        let pin = if self.touches.is_none() { pin() } else { None };
+        let Some(pin) = pin else { return Sought::Further };
+        match table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin) {
+            Sought::Found(value) => {
+                self.sizing.note(hash);
+                Sought::Found(<Within as Keeps<K, V>>::value_out(value))
+            }
+            Sought::Missing => Sought::Missing,
+            Sought::Further => Sought::Further,
         }
-        let pin = pin()?;
-        let bits = table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin)?;
-        self.sizing.note(hash);
-        Some(<Within as Keeps<K, V>>::value_out(bits))
     }
 
     #[inline(never)]
@@ -556,7 +560,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
 
     #[inline]
     fn value(&self, key: &K) -> Option<Option<V>> {
-        self.with(key, |value| value.cloned())
+        self.with(key, |value: Option<&V>| value.cloned())
     }
 
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {

@@ -37,7 +37,10 @@ impl<C> Notes<'_, C> {
     }
 
     /// When it dies, if ever.
-    fn deadline(&self) -> Option<Moment> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        if !self.has_end() {
+            return None;
+        }
         self.moment(Lane::IdleEnd).or_else(|| self.expiry())
     }
 

@@ -8,7 +8,7 @@ use super::lists::{List, Lists};
 use super::node::{Arrival, Weights, notes};
 use super::policy::{Adaptive, Entries, Mark};
 use super::stats::MemoryStats;
-use super::table::{Form, Freeing, IsIt, Node, Slot, Table, Writer};
+use super::table::{Form, Freeing, IsIt, Node, Notes, Slot, Table, Writer};
 use super::touches::Touches;
 use super::wheel::Wheel;
 use crate::{Cause, Clock, Entry, Moment, Removals};
@@ -80,7 +80,7 @@ struct Held<'a, 'b, F: Form> {
 
 impl<F: Form> Entries for Held<'_, '_, F> {
     fn hash(&self, slot: Slot) -> u32 {
-        self.writer.hash(slot).unwrap_or(0)
+        self.writer.notes(slot).map_or(0, |notes| notes.hash())
     }
 
     fn weight(&self, slot: Slot) -> u64 {
@@ -118,8 +118,8 @@ impl State {
 }
 
 /// The list that an entry is on.
-fn list_of<F: Form>(node: Node<'_, F>) -> List {
-    if node.is_absent() { List::Absent } else { node.mark().list() }
+fn list_of<C>(notes: &Notes<'_, C>) -> List {
+    if notes.is_absent() { List::Absent } else { notes.queue().list() }
 }
 
 /// A store, its lock held.
@@ -160,8 +160,8 @@ impl<'a, F: Form> Store<'a, F> {
 
     /// Notes a hit in the order itself, if the entry has not left since.
     pub(super) fn touch(&mut self, slot: Slot) {
-        if let Some(node) = self.writer.node(slot) {
-            self.state.lists.touch(list_of(node), slot);
+        if let Some(notes) = self.writer.notes(slot) {
+            self.state.lists.touch(list_of(&notes), slot);
         }
     }
 
@@ -186,7 +186,7 @@ impl<'a, F: Form> Store<'a, F> {
         // Cloned first: if that panics, nothing has changed.
         let entry = node.entry();
         match self.state.bounds.rule {
-            Rule::Lru => self.state.lists.touch(list_of(node), node.slot()),
+            Rule::Lru => self.state.lists.touch(list_of(&node.notes()), node.slot()),
             Rule::Adaptive => node.bump(),
         }
         Look::Live(entry)
@@ -231,7 +231,7 @@ impl<'a, F: Form> Store<'a, F> {
                 self.state.stats.outdated += 1;
                 return Outcome::Declined(new);
             }
-            known = is_live.then(|| list_of(held));
+            known = is_live.then(|| list_of(&held.notes()));
             self.lift(slot, if is_live { Cause::Replaced } else { Cause::Expired });
         }
         if self.state.has_mortals() {
@@ -250,9 +250,9 @@ impl<'a, F: Form> Store<'a, F> {
     fn foresee(&self, hash: u32) {
         let State { policy: Some(policy), lists, .. } = &*self.state else { return };
         policy.foresee(hash);
-        if let Some(oldest) = lists.coldest(List::Small).and_then(|slot| self.writer.hash(slot)) {
-            self.writer.foresee_key(oldest);
-            policy.foresee_loss(oldest);
+        if let Some(oldest) = lists.coldest(List::Small).and_then(|slot| self.writer.notes(slot)) {
+            self.writer.foresee_key(oldest.hash());
+            policy.foresee_loss(oldest.hash());
         }
     }
 
@@ -306,7 +306,8 @@ impl<'a, F: Form> Store<'a, F> {
         for _ in 0..most * LOOKS_PER_EXPIRED {
             let Some(wheel) = &mut self.state.wheel else { return (taken, true) };
             let Some(slot) = wheel.take_due(now) else { return (taken, true) };
-            let Some(deadline) = self.writer.node(slot).and_then(Node::deadline) else { continue };
+            let notes = self.writer.notes(slot);
+            let Some(deadline) = notes.and_then(|notes| notes.deadline()) else { continue };
             // On the wheel in any case: who takes it out takes it off.
             wheel.insert(slot, deadline, 0);
             if deadline <= now {
@@ -324,7 +325,8 @@ impl<'a, F: Form> Store<'a, F> {
     /// is left.
     pub(super) fn expire_presently(&mut self, now: Moment) -> usize {
         let Some(wheel) = &self.state.wheel else { return 0 };
-        let is_dead = |slot: &Slot| self.writer.node(*slot).is_some_and(|node| node.is_dead(now));
+        let is_dead =
+            |slot: &Slot| self.writer.notes(*slot).is_some_and(|notes| notes.is_dead(now));
         let dead: Vec<Slot> = wheel.presently().filter(is_dead).collect();
         dead.iter().for_each(|slot| self.take_out(*slot, Cause::Expired));
         dead.len()
@@ -460,13 +462,16 @@ impl<'a, F: Form> Store<'a, F> {
         };
         let State { policy, lists, weights, bounds, wheel, .. } = &mut *self.state;
         let numbers = self.writer.numbers();
-        if let Some(node) = self.writer.node(slot) {
-            node.mark().enter(list);
-            if is_known && bounds.rule == Rule::Adaptive {
-                // Written again is used.
-                node.bump();
-            }
-            if let Some(deadline) = node.deadline() {
+        if is_known
+            && bounds.rule == Rule::Adaptive
+            && let Some(node) = self.writer.node(slot)
+        {
+            // Written again is used.
+            node.bump();
+        }
+        if let Some(notes) = self.writer.notes(slot) {
+            notes.queue().enter(list);
+            if let Some(deadline) = notes.deadline() {
                 let wheel = wheel.get_or_insert_with(|| Box::new(Wheel::new()));
                 wheel.insert(slot, deadline, numbers);
             }
@@ -494,8 +499,8 @@ impl<'a, F: Form> Store<'a, F> {
 
     /// Strikes an entry off its list, and counts.
     fn strike(&mut self, slot: Slot, cause: Cause) {
-        let Some(node) = self.writer.node(slot) else { return };
-        let (list, has_end) = (list_of(node), node.has_end());
+        let Some(notes) = self.writer.notes(slot) else { return };
+        let (list, has_end) = (list_of(&notes), notes.has_end());
         let State { lists, weights, stats, wheel, .. } = &mut *self.state;
         lists.remove(list, slot, weights.get(slot));
         if let Some(wheel) = wheel.as_mut().filter(|_| has_end) {

@@ -13,7 +13,7 @@ use crate::{Cause, Removals};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Apart, Form, Freeing, LANES, Node, Slot, Table, Within, pin};
+use table::{Apart, Form, Freeing, LANES, Node, Slot, Sought, Table, Within, pin};
 use touches::{Noted, Touches};
 
 /// A value that is seen to be dropped.
@@ -235,7 +235,10 @@ fn who_glances_at_a_number_sees_its_own_or_nothing() {
                 for key in 1..5 {
                     let pin = pin().unwrap();
                     let seen = world.table.glance(7, |held| *held == u64::from(key), &pin);
-                    let Some(seen) = seen else { continue };
+                    let Sought::Found(seen) = seen else {
+                        assert!(key != 2 || matches!(seen, Sought::Further), "it is there");
+                        continue;
+                    };
                     assert_eq!(seen as u32 / 10, key);
                     if key == 2 {
                         assert!(seen >= newest, "it never goes back");

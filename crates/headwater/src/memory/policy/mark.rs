@@ -44,21 +44,42 @@ impl<'a> Uses<'a> {
     }
 }
 
+/// In which queue an entry is. That is no estimate, and is written by the policy only.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::memory) struct Queue<'a>(&'a AtomicU8);
+
+impl<'a> Queue<'a> {
+    #[inline(always)]
+    pub(in crate::memory) fn new(queue: &'a AtomicU8) -> Self {
+        Self(queue)
+    }
+
+    /// The queue of a found entry.
+    pub(in crate::memory) fn list(self) -> List {
+        if self.0.load(Relaxed) == 0 { List::Main } else { List::Small }
+    }
+
+    /// Notes that the entry enters a queue.
+    pub(in crate::memory) fn enter(self, list: List) {
+        self.0.store(u8::from(list == List::Small), Relaxed);
+    }
+}
+
 /// How often an entry was used lately, up to 3, and in which queue it is.
 ///
 /// A hit may note its use at any time. Two at once may count as one, and one may undo what the policy
 /// or another hit notes at the same moment of this entry or of its neighbours in the word: it is an
 /// estimate anyway. Once the count has reached its end, a hit writes nothing, so that threads do not
-/// take each other's copy of the line. The queue is no estimate, and is written by the policy only.
+/// take each other's copy of the line.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Mark<'a> {
     uses: Uses<'a>,
-    queue: &'a AtomicU8,
+    queue: Queue<'a>,
 }
 
 impl<'a> Mark<'a> {
     #[inline(always)]
-    pub(in crate::memory) fn new(uses: Uses<'a>, queue: &'a AtomicU8) -> Self {
+    pub(in crate::memory) fn new(uses: Uses<'a>, queue: Queue<'a>) -> Self {
         Self { uses, queue }
     }
 
@@ -77,7 +98,7 @@ impl<'a> Mark<'a> {
 
     /// Notes that the entry enters a queue, and keeps its uses.
     pub(in crate::memory) fn enter(self, list: List) {
-        self.queue.store(u8::from(list == List::Small), Relaxed);
+        self.queue.enter(list);
     }
 
     /// Notes that the entry enters main, and forgets its uses.
@@ -87,8 +108,9 @@ impl<'a> Mark<'a> {
     }
 
     /// The queue of a found entry.
+    #[cfg(test)]
     pub(in crate::memory) fn list(self) -> List {
-        if self.queue.load(Relaxed) == 0 { List::Main } else { List::Small }
+        self.queue.list()
     }
 }
 
@@ -99,7 +121,7 @@ mod tests {
     #[test]
     fn uses_are_counted_to_their_end_and_spent_one_by_one() {
         let (word, queue) = (AtomicU16::new(0), AtomicU8::new(0));
-        let mark = Mark::new(Uses::new(&word, 3), &queue);
+        let mark = Mark::new(Uses::new(&word, 3), Queue::new(&queue));
         assert!(!mark.is_used() && !mark.spend());
         (0..10).for_each(|_| mark.uses.bump());
         assert_eq!((0..10).filter(|_| mark.spend()).count(), usize::from(MOST_USES));
@@ -115,7 +137,8 @@ mod tests {
     #[test]
     fn entries_that_share_a_word_are_counted_apart() {
         let (word, queue) = (AtomicU16::new(0), AtomicU8::new(0));
-        let marks: Vec<Mark<'_>> = (0..8).map(|n| Mark::new(Uses::new(&word, n), &queue)).collect();
+        let marks: Vec<Mark<'_>> =
+            (0..8).map(|n| Mark::new(Uses::new(&word, n), Queue::new(&queue))).collect();
         for (uses, mark) in [0, 3, 1, 2, 3, 9, 0, 2].into_iter().zip(&marks) {
             (0..uses).for_each(|_| mark.uses.bump());
         }

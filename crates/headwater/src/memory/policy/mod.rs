@@ -43,7 +43,7 @@ use self::sketch::Sketch;
 use super::lists::{List, Lists};
 use super::table::Slot;
 
-pub(super) use self::mark::{Mark, Uses};
+pub(super) use self::mark::{Mark, Queue, Uses};
 
 /// Small's share in the beginning, and within which bounds it adapts.
 const FIRST_SHARE: f64 = 0.1;

@@ -25,7 +25,9 @@ impl Entries for Shelf {
     }
 
     fn mark(&self, slot: Slot) -> Option<Mark<'_>> {
-        self.marks.get(slot as usize).map(|(uses, queue)| Mark::new(Uses::new(uses, 0), queue))
+        self.marks
+            .get(slot as usize)
+            .map(|(uses, queue)| Mark::new(Uses::new(uses, 0), Queue::new(queue)))
     }
 }
 

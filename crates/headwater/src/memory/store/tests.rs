@@ -129,7 +129,7 @@ impl<F: Numbers> Store<'_, F> {
 
     fn validate_node(&self, list: List, slot: Slot) {
         let node = self.writer.node(slot).expect("a slot on a list holds a node");
-        assert_eq!(list_of(node), list);
+        assert_eq!(list_of(&node.notes()), list);
         assert_eq!(
             self.writer.find(node.hash(), |key| key == node.key()).map(Node::slot),
             Some(slot)

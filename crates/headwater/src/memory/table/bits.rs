@@ -48,22 +48,22 @@ pub(in crate::memory) fn from_bits<T: 'static>(bits: u64) -> T {
 mod tests {
     use super::*;
 
-    fn same<T: PartialEq + std::fmt::Debug + 'static>(value: T) {
+    fn same<T: PartialEq + std::fmt::Debug + 'static>(value: &T) {
         assert!(is_small::<T>());
-        assert_eq!(from_bits::<T>(to_bits(&value)), value);
+        assert_eq!(&from_bits::<T>(to_bits(value)), value);
     }
 
     #[test]
     fn small_values_are_their_bits_and_nothing_else_is_small() {
-        same(u64::MAX);
-        same(0_u8);
-        same(-1_i8);
-        same(i64::MIN);
-        same(-2_isize);
-        same(1.5_f32);
-        same(f64::MIN);
-        same(());
-        same(7_u16);
+        same(&u64::MAX);
+        same(&0_u8);
+        same(&-1_i8);
+        same(&i64::MIN);
+        same(&-2_isize);
+        same(&1.5_f32);
+        same(&f64::MIN);
+        same(&());
+        same(&7_u16);
         assert!(!is_small::<u128>() && !is_small::<String>() && !is_small::<str>());
         assert!(!is_small::<&'static str>() && !is_small::<[u8; 8]>() && !is_small::<(u8, u32)>());
         // Not all bits are one of them.

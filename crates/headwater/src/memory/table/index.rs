@@ -52,7 +52,7 @@ impl<B: Bucket> Index<B> {
         }
     }
 
-    /// The bucket of a hash.
+    /// The bucket of a hash, in which its key is if there is room.
     #[inline(always)]
     pub(super) fn home_of(&self, hash: u32) -> &B {
         // SAFETY: a home is less than how many buckets there are: see `home`.
@@ -74,12 +74,21 @@ impl<B: Bucket> Index<B> {
 
     /// Lists what is kept of a key that is not listed. There has to be [room](Self::has_room).
     pub(super) fn insert(&self, hash: u32, item: B::Item) {
-        for bucket in self.buckets_from(self.home(hash)) {
+        self.len.store(self.len() + 1, Ordering::Relaxed);
+        if !self.home_of(hash).insert(hash, item) {
+            self.insert_further(hash, item);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_further(&self, hash: u32, item: B::Item) {
+        // Before the item is listed: who does not find it in a bucket has to look on.
+        self.home_of(hash).let_pass();
+        for bucket in self.buckets_after(self.home(hash)) {
             if bucket.insert(hash, item) {
-                self.len.store(self.len() + 1, Ordering::Relaxed);
                 return;
             }
-            // Before the item is listed: who does not find it here has to look on.
             bucket.let_pass();
         }
     }
@@ -92,11 +101,18 @@ impl<B: Bucket> Index<B> {
     }
 
     pub(super) fn remove(&self, hash: u32, slot: Slot) {
-        let Some((found, place)) = self.place(hash, slot) else { return };
-        found.remove(place);
+        let home = self.home_of(hash);
+        if let Some(place) = home.place(hash, slot) {
+            home.remove(place);
+        } else if let Some((found, place)) = self.place_further(hash, slot) {
+            found.remove(place);
+            home.take_back();
+            let passed = self.buckets_after(self.home(hash));
+            passed.take_while(|bucket| !std::ptr::eq(*bucket, found)).for_each(B::take_back);
+        } else {
+            return;
+        }
         self.len.store(self.len() - 1, Ordering::Relaxed);
-        let passed = self.buckets_from(self.home(hash));
-        passed.take_while(|bucket| !std::ptr::eq(*bucket, found)).for_each(B::take_back);
     }
 
     /// All that is listed.
@@ -105,21 +121,29 @@ impl<B: Bucket> Index<B> {
     }
 
     /// The bucket and the place in it of a slot that is listed.
+    #[inline]
     pub(super) fn place(&self, hash: u32, slot: Slot) -> Option<(&B, usize)> {
-        for bucket in self.buckets_from(self.home(hash)) {
+        let home = self.home_of(hash);
+        match home.place(hash, slot) {
+            Some(place) => Some((home, place)),
+            None => self.place_further(hash, slot),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn place_further(&self, hash: u32, slot: Slot) -> Option<(&B, usize)> {
+        let mut last = self.home_of(hash);
+        for bucket in self.buckets_after(self.home(hash)) {
+            if !last.has_passed() {
+                return None;
+            }
             if let Some(place) = bucket.place(hash, slot) {
                 return Some((bucket, place));
             }
-            if !bucket.has_passed() {
-                return None;
-            }
+            last = bucket;
         }
         None
-    }
-
-    /// All buckets, from this one on.
-    fn buckets_from(&self, home: usize) -> impl Iterator<Item = &B> {
-        std::iter::once(&self.buckets[home]).chain(self.buckets_after(home))
     }
 
     /// All other buckets, from the one after `home` on.

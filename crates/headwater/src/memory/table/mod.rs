@@ -31,7 +31,7 @@ mod writer;
 
 pub(super) use self::apart::Apart;
 pub(super) use self::bits::{from_bits, is_small, is_small_key, to_bits};
-pub(super) use self::form::{Form, IsIt};
+pub(super) use self::form::{Form, IsIt, Sought};
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::records::Pin;

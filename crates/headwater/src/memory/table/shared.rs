@@ -1,6 +1,6 @@
 //! The table itself: what readers share, behind it the writer.
 
-use super::form::{Form, IsIt};
+use super::form::{Form, IsIt, Sought};
 use super::index::Index;
 use super::records::Pin;
 use super::slots::{Node, Slots};
@@ -64,15 +64,16 @@ impl<F: Form, S> Table<F, S> {
 }
 
 impl<S> Table<Within, S> {
-    /// The value of a plain entry, whose use is noted, if it is where it should be and nobody changes
-    /// anything there. Who sees nothing has to [look](Self::find).
+    /// The value of a plain entry, whose use is noted. Who is told to look further has to
+    /// [find](Self::find) the entry: it may be special, or not where it should be, or somebody changes
+    /// something there.
     #[inline(always)]
     pub(in crate::memory) fn glance(
         &self,
         hash: u32,
         is_it: impl IsIt<u64>,
         _pin: &Pin,
-    ) -> Option<u64> {
+    ) -> Sought<u64> {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
         index.home_of(hash).glance(is_it)

@@ -5,7 +5,7 @@
 //! *lanes* beside the slots, of which a segment has memory only from the first entry that needs it.
 
 use super::super::lists::HEADS;
-use super::super::policy::{Mark, Uses};
+use super::super::policy::{Mark, Queue, Uses};
 use super::form::Form;
 use super::prefetch::prefetch;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -247,7 +247,7 @@ impl<C> Slots<C> {
         // SAFETY: it was taken.
         let cell = unsafe { self.cell(slot) };
         cell.hash.store(hash, Ordering::Relaxed);
-        Mark::new(Uses::new(&cell.uses, 0), &cell.queue).begin_anew();
+        Mark::new(Uses::new(&cell.uses, 0), Queue::new(&cell.queue)).begin_anew();
         let mut state = IS_FULL | IS_LIVE | if is_found { 0 } else { IS_ABSENT };
         for lane in Lane::ALL {
             if let Some(note) = notes[lane as usize] {
@@ -374,13 +374,8 @@ impl<'a, F: Form> Node<'a, F> {
     }
 
     #[inline(always)]
-    pub(in crate::memory) fn is_absent(self) -> bool {
-        !F::is_plain(&self) && !F::cell(&self).is_found()
-    }
-
-    #[inline(always)]
     pub(in crate::memory) fn mark(self) -> Mark<'a> {
-        Mark::new(F::uses(&self), &F::cell(&self).queue)
+        Mark::new(F::uses(&self), self.notes().queue())
     }
 
     /// Notes a use.
@@ -398,18 +393,36 @@ impl<'a, F: Form> Node<'a, F> {
     /// What it says beside key and value.
     #[inline(always)]
     pub(in crate::memory) fn notes(self) -> Notes<'a, F::Content> {
-        Notes { slot: self.slot, slots: self.slots, state: F::cell(&self).state() }
+        Notes { slot: self.slot, slots: self.slots, cell: F::cell(&self) }
     }
 }
 
 /// What an entry says beside its key and value.
 pub(in crate::memory) struct Notes<'a, C> {
-    slot: Slot,
-    slots: &'a Slots<C>,
-    state: u8,
+    pub(super) slot: Slot,
+    pub(super) slots: &'a Slots<C>,
+    pub(super) cell: &'a Cell<C>,
 }
 
 impl<'a, C> Notes<'a, C> {
+    pub(in crate::memory) fn hash(&self) -> u32 {
+        self.cell.hash()
+    }
+
+    pub(in crate::memory) fn is_absent(&self) -> bool {
+        !self.cell.is_found()
+    }
+
+    /// Whether something ends its life.
+    pub(in crate::memory) fn has_end(&self) -> bool {
+        self.cell.has_end()
+    }
+
+    /// Which queue a found entry is in.
+    pub(in crate::memory) fn queue(&self) -> Queue<'a> {
+        Queue::new(&self.cell.queue)
+    }
+
     /// What it has in a lane.
     #[inline]
     pub(in crate::memory) fn note(&self, lane: Lane) -> Option<u64> {
@@ -425,7 +438,7 @@ impl<'a, C> Notes<'a, C> {
 
     #[inline]
     fn lane(&self, lane: Lane) -> Option<&'a AtomicU64> {
-        if self.state & lane.bit() == 0 {
+        if self.cell.state() & lane.bit() == 0 {
             return None;
         }
         let place = place_of(self.slot);

@@ -81,25 +81,34 @@ impl Inlined {
         first
     }
 
-    /// The value of an entry that is not special, whose use is noted, if it is here and nobody changes
-    /// anything.
+    /// The value of an entry that is not special, whose use is noted. Only if nobody changes anything
+    /// does it tell that there is none; otherwise, one has to look further.
     #[inline(always)]
-    pub(super) fn glance(&self, is_it: impl IsIt<u64>) -> Option<u64> {
+    pub(super) fn glance(&self, is_it: impl IsIt<u64>) -> Sought<u64> {
         prefetch(&self.values[WAYS - 1]);
         let version = self.version.load(Ordering::Acquire);
         let says = self.says();
         let place = self.place_of(is_it);
-        if place >= usize::from(says & LEN) || is_special(says, place) {
-            return None;
-        }
-        let value = self.values.get(place)?.load(Ordering::Relaxed);
-        // As in `find`.
-        fence(Ordering::Acquire);
-        if version & 1 == 1 || self.version.load(Ordering::Relaxed) != version {
-            return None;
+        let value = match self.values.get(place) {
+            Some(value) if place < usize::from(says & LEN) => value.load(Ordering::Relaxed),
+            _ if says < PASSED && version & 1 == 0 && self.is_still(version) => {
+                return Sought::Missing;
+            }
+            _ => return Sought::Further,
+        };
+        if is_special(says, place) || version & 1 == 1 || !self.is_still(version) {
+            return Sought::Further;
         }
         Uses::new(&self.uses, place).bump();
-        Some(value)
+        Sought::Found(value)
+    }
+
+    /// Whether nothing that was looked at before has changed since this was its version.
+    #[inline(always)]
+    fn is_still(&self, version: u32) -> bool {
+        // Nothing of what was looked at is looked at after this.
+        fence(Ordering::Acquire);
+        self.version.load(Ordering::Relaxed) == version
     }
 
     #[inline(always)]
@@ -165,7 +174,14 @@ impl Bucket for Inlined {
     }
 
     fn place(&self, _: u32, slot: Slot) -> Option<usize> {
-        (0..self.len()).find(|place| self.slots[*place].load(Ordering::Relaxed) == slot)
+        // As in `place_of`.
+        let mut first = WAYS;
+        for (place, held) in self.slots.iter().enumerate().rev() {
+            if held.load(Ordering::Relaxed) == slot {
+                first = place;
+            }
+        }
+        (first < self.len()).then_some(first)
     }
 
     fn replace(&self, place: usize, item: Listed) {
@@ -248,9 +264,7 @@ impl Form for Within {
             } else {
                 (0, None)
             };
-            // Nothing of what was looked at is looked at after this.
-            fence(Ordering::Acquire);
-            if version & 1 == 0 && bucket.version.load(Ordering::Relaxed) == version {
+            if version & 1 == 0 && bucket.is_still(version) {
                 return match seen {
                     Some(seen) => Sought::Found(Node { slot, slots, seen }),
                     None if says < PASSED => Sought::Missing,

@@ -12,7 +12,7 @@ pub(super) fn listed(slot: Slot) -> Listed {
 }
 
 fn item(key: u64, uses: u16) -> Listed {
-    Listed { slot: key as Slot + 1, key, value: !key, is_special: key % 3 == 0, uses }
+    Listed { slot: key as Slot + 1, key, value: !key, is_special: key.is_multiple_of(3), uses }
 }
 
 #[test]

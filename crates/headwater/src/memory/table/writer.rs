@@ -5,7 +5,7 @@ use super::index::Index;
 use super::readers;
 use super::records::Reader;
 use super::shared::Shared;
-use super::slots::{Cell, LANES, Node, Slot, Stock};
+use super::slots::{Cell, LANES, Node, Notes, Slot, Stock};
 use crate::sync::Ordering;
 use crate::{Cause, Removals};
 use std::collections::VecDeque;
@@ -152,9 +152,9 @@ impl<'a, F: Form> Writer<'a, F> {
         Some(Node { slot, slots: &self.shared.slots, seen })
     }
 
-    /// The hash of the entry of a slot, if one is there that has not left.
-    pub(in crate::memory) fn hash(&self, slot: Slot) -> Option<u32> {
-        self.cell(slot).map(Cell::hash)
+    /// What the entry of a slot says beside key and value, if one is there that has not left.
+    pub(in crate::memory) fn notes(&self, slot: Slot) -> Option<Notes<'_, F::Content>> {
+        Some(Notes { slot, slots: &self.shared.slots, cell: self.cell(slot)? })
     }
 
     /// The cell of an entry that has not left.

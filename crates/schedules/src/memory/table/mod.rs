@@ -22,7 +22,7 @@ mod within;
 mod writer;
 
 pub(super) use self::apart::Apart;
-pub(super) use self::form::Form;
+pub(super) use self::form::{Form, Sought};
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::shared::Table;
