@@ -69,7 +69,7 @@ pub(super) fn table<F: Form>(bounds: Bounds, touches: Option<Arc<Touches>>) -> T
         stats: MemoryStats::default(),
         closed: false,
     };
-    Table::new(bounds.most_items(), bounds.patience(), state)
+    Table::new(bounds.limits(), state)
 }
 
 /// What the policy sees of the entries.
@@ -292,7 +292,7 @@ impl<'a, F: Form> Store<'a, F> {
         let held = self.state.weight();
         let bounds = &mut self.state.bounds;
         bounds.capacity = capacity.max(held);
-        self.writer.set_limit(bounds.most_items());
+        self.writer.set_limits(bounds.limits());
         if let Some(policy) = &mut self.state.policy {
             policy.set_capacity(bounds.capacity);
         }

@@ -13,7 +13,7 @@ use crate::{Cause, Removals};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Apart, Form, Freeing, LANES, Node, Slot, Sought, Table, Within, pin};
+use table::{Apart, Form, Freeing, LANES, Limits, Node, Slot, Sought, Table, Within, pin};
 use touches::{Noted, Touches};
 
 /// A value that is seen to be dropped.
@@ -70,7 +70,8 @@ struct World<F: Kind> {
 impl<F: Kind> World<F> {
     fn new(patience: usize) -> Arc<Self> {
         let alive = Arc::new(AtomicUsize::new(0));
-        Arc::new(Self { table: Table::new(100, patience, ()), alive })
+        let limits = Limits { most: 100, usual: 100, patience };
+        Arc::new(Self { table: Table::new(limits, ()), alive })
     }
 
     /// All keys have one hash, so that they meet in the same buckets.

@@ -1,5 +1,5 @@
 use super::super::bounds::UNBOUNDED;
-use super::super::table::{Apart, Within};
+use super::super::table::{Apart, Limits, Within};
 use super::*;
 use crate::{Sleep, TimeSource, Version};
 use std::time::Duration;
@@ -208,7 +208,7 @@ fn random_operations_leave_every_count_and_link_right() {
 #[test]
 fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
-    shelf.with(|store| store.writer.set_limit(2));
+    shelf.with(|store| store.writer.set_limits(Limits { most: 2, usual: 2, patience: 1 }));
     assert_eq!(shelf.put(1, 1), (true, 0));
     assert_eq!(shelf.put(2, 1), (true, 0));
     let clock = Clock::new(At(at(0)));

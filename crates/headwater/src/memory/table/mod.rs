@@ -38,7 +38,7 @@ pub(super) use self::records::Pin;
 pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Lane, Node, Notes, Slot};
 pub(super) use self::within::Within;
-pub(super) use self::writer::{Freeing, Writer};
+pub(super) use self::writer::{Freeing, Limits, Writer};
 
 #[cfg(test)]
 mod tests;

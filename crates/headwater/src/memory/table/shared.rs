@@ -5,7 +5,7 @@ use super::index::Index;
 use super::records::Pin;
 use super::slots::{Node, Slots};
 use super::within::Within;
-use super::writer::{Book, Writer};
+use super::writer::{Book, Limits, Writer};
 use crate::sync::{AtomicPtr, Mutex, MutexGuard, Ordering};
 
 /// What readers use.
@@ -27,9 +27,9 @@ unsafe impl<F, S: Send> Sync for Table<F, S> where F: Form<Key: Send + Sync, Val
 unsafe impl<F: Form<Key: Send, Value: Send>, S: Send> Send for Table<F, S> {}
 
 impl<F: Form, S> Table<F, S> {
-    /// An empty table for up to `limit` entries. Up to `patience` entries that left may wait until they are freed together.
-    pub(in crate::memory) fn new(limit: usize, patience: usize, state: S) -> Self {
-        let (book, index) = Book::new(limit, patience);
+    /// An empty table.
+    pub(in crate::memory) fn new(limits: Limits, state: S) -> Self {
+        let (book, index) = Book::new(limits);
         let shared = Shared { index: AtomicPtr::new(index), slots: Slots::new() };
         Self { shared, writer: Mutex::new((book, state)) }
     }

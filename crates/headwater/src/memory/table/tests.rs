@@ -1,7 +1,7 @@
 use super::form::{Bucket, Sought};
 use super::index::Index;
 use super::within_tests::listed;
-use super::{Apart, Form, Freeing, LANES, Lane, Node, Slot, Table, Within, pin};
+use super::{Apart, Form, Freeing, LANES, Lane, Limits, Node, Slot, Table, Within, pin};
 use crate::{Cause, Removals};
 use std::collections::HashMap;
 
@@ -62,6 +62,10 @@ fn what_is_listed_is_found_however_hashes_fall() {
     }
 }
 
+fn limits(most: usize, patience: usize) -> Limits {
+    Limits { most, usual: most, patience }
+}
+
 /// Puts an entry by a number whose hash is itself.
 fn put<F: Form<Key = K>, K: From<u32> + Copy + Eq>(
     table: &Table<F, ()>,
@@ -81,7 +85,7 @@ fn put<F: Form<Key = K>, K: From<u32> + Copy + Eq>(
 
 #[test]
 fn what_is_read_stays_while_it_is_replaced_and_the_table_grows() {
-    let table = Table::<Apart<u32, String>, ()>::new(10_000, 4, ());
+    let table = Table::<Apart<u32, String>, ()>::new(limits(10_000, 4), ());
     let mut removals = Removals::none();
     put(&table, 7, 7.to_string(), &mut removals);
     let pin = pin().unwrap();
@@ -104,7 +108,7 @@ fn read_while_one_writes<F: Form<Key = K>, K: From<u32> + Copy + Eq + Send + Syn
 ) where
     F::Value: PartialEq + Send + Sync,
 {
-    let table = Table::<F, ()>::new(10_000, 4, ());
+    let table = Table::<F, ()>::new(limits(10_000, 4), ());
     let rounds = if cfg!(miri) { 3 } else { 50 };
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -140,7 +144,7 @@ fn threads_read_while_one_writes() {
 
 #[test]
 fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
-    let table = Table::<Within, ()>::new(100, 4, ());
+    let table = Table::<Within, ()>::new(limits(100, 4), ());
     let pin = pin().unwrap();
     let glance = |key: u64| match table.glance(7, |held| *held == key, &pin) {
         Sought::Found(value) => value,
@@ -164,7 +168,7 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
 
 #[test]
 fn slots_of_who_is_read_for_long_do_not_scatter() {
-    let table = Table::<Apart<u32, String>, ()>::new(50, 2, ());
+    let table = Table::<Apart<u32, String>, ()>::new(limits(50, 2), ());
     let pin = pin().unwrap();
     let mut removals = Removals::none();
     (0..40).cycle().take(1_000).for_each(|key| put(&table, key, key.to_string(), &mut removals));

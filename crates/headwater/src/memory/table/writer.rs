@@ -13,8 +13,28 @@ use std::collections::VecDeque;
 /// As many entries as slots can be told apart, with many more that may be waiting to be freed.
 const MOST_ENTRIES: usize = 1 << 31;
 
+/// The part by which an index grows that has more than the usual entries.
+const GROWTH_BEYOND: usize = 16;
+
 /// The entries that an index has room for at first.
 const FIRST_ROOM: usize = 20;
+
+/// How many entries a table may have.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::memory) struct Limits {
+    /// At any time, within [`MOST_ENTRIES`].
+    pub(in crate::memory) most: usize,
+    /// So many that memory for more comes little by little.
+    pub(in crate::memory) usual: usize,
+    /// How many of those that left may wait until they are freed together.
+    pub(in crate::memory) patience: usize,
+}
+
+impl Limits {
+    fn bounded(self) -> Self {
+        Self { most: self.most.min(MOST_ENTRIES), ..self }
+    }
+}
 
 /// What left and may still be read.
 struct Leaver<F: Form> {
@@ -39,9 +59,7 @@ struct Batch<F: Form> {
 
 /// What the writer knows about the table.
 pub(super) struct Book<F: Form> {
-    patience: usize,
-    /// No more entries than these.
-    limit: usize,
+    limits: Limits,
     index: OldIndex<F>,
     stock: Stock,
     /// An entry that was lifted, and is still listed: its hash and its slot.
@@ -53,11 +71,10 @@ pub(super) struct Book<F: Form> {
 
 impl<F: Form> Book<F> {
     /// A book, and the index that readers are to see.
-    pub(super) fn new(limit: usize, patience: usize) -> (Self, *mut Index<F::Bucket>) {
+    pub(super) fn new(limits: Limits) -> (Self, *mut Index<F::Bucket>) {
         let index = Box::into_raw(Box::new(Index::new(FIRST_ROOM)));
         let book = Self {
-            patience,
-            limit: limit.min(MOST_ENTRIES),
+            limits: limits.bounded(),
             index: OldIndex(index),
             stock: Stock::new(),
             lifted: None,
@@ -119,13 +136,12 @@ impl<'a, F: Form> Writer<'a, F> {
 
     /// Whether one more entry is within the limit.
     pub(in crate::memory) fn has_room(&self) -> bool {
-        self.len() < self.book.limit
+        self.len() < self.book.limits.most
     }
 
-    /// Changes how many entries there may be, which [`MOST_ENTRIES`] bounds. It may be less than there
-    /// are: then there is no room.
-    pub(in crate::memory) fn set_limit(&mut self, limit: usize) {
-        self.book.limit = limit.min(MOST_ENTRIES);
+    /// Changes how many entries there may be. It may be less than there are: then there is no room.
+    pub(in crate::memory) fn set_limits(&mut self, limits: Limits) {
+        self.book.limits = limits.bounded();
     }
 
     /// How many slots there are numbers for, those of heads included.
@@ -214,9 +230,9 @@ impl<F: Form> Writer<'_, F> {
     }
 
     fn take_slot(&mut self) -> Option<Slot> {
-        let Book { stock, limit, patience, .. } = &mut *self.book;
+        let Book { stock, limits, .. } = &mut *self.book;
         stock.take().or_else(|| {
-            let most = limit.saturating_add(*patience).saturating_add(1);
+            let most = limits.most.saturating_add(limits.patience).saturating_add(1);
             let wanted = most.saturating_sub(stock.allocated());
             self.shared.slots.grow(stock, wanted).then(|| stock.take()).flatten()
         })
@@ -225,7 +241,9 @@ impl<F: Form> Writer<'_, F> {
     /// Moves what is listed into an index that has room for more.
     fn renew_index(&mut self) {
         let len = self.index().len();
-        let room = len.saturating_mul(2).min(self.book.limit).max(len + 1).max(FIRST_ROOM);
+        let Limits { most, usual, .. } = self.book.limits;
+        let room = len.saturating_mul(2).min(usual).max(len + len / GROWTH_BEYOND + 1);
+        let room = room.min(most).max(len + 1).max(FIRST_ROOM);
         let index = Index::new(room);
         for item in self.index().items() {
             // SAFETY: there is memory for the slot of an entry (1).
@@ -293,12 +311,12 @@ impl<F: Form> Writer<'_, F> {
 
     /// Who may still read what has left since the last batch; `None` if it is not worth finding out.
     fn readers_of_leavers(&self, freeing: Freeing) -> Option<Vec<Reader>> {
-        let Book { patience, leavers, indexes, .. } = &*self.book;
+        let Book { limits, leavers, indexes, .. } = &*self.book;
         if readers::nobody_reads() {
             return Some(Vec::new());
         }
         let is_worth_it =
-            freeing == Freeing::Now || leavers.len() >= *patience || !indexes.is_empty();
+            freeing == Freeing::Now || leavers.len() >= limits.patience || !indexes.is_empty();
         if is_worth_it { readers::now_reading() } else { None }
     }
 

@@ -28,4 +28,4 @@ pub(super) use self::readers::pin;
 pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Node, Slot};
 pub(super) use self::within::Within;
-pub(super) use self::writer::Freeing;
+pub(super) use self::writer::{Freeing, Limits};
