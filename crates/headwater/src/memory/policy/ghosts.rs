@@ -3,7 +3,7 @@
 //! A ghost is two bytes in a bucket of four, found by the key's hash: a fingerprint, the list that
 //! the entry was evicted from, and when, counted in evictions from that list. It is one for as long
 //! as no more than a *window* of evictions followed. A new ghost takes the place of the oldest of
-//! its bucket. So it is a queue without links, right but for one ghost in ten that is pushed out early,
+//! its bucket. So it is a queue without links, right but for one ghost in six that is pushed out early,
 //! ages that are told in a few steps, and one key in two hundred that looks like another. It is enough:
 //! with four bytes, exact ages and hardly a mistaken key, the hit ratio is the same.
 
@@ -164,7 +164,9 @@ mod tests {
     use super::*;
 
     fn hash(n: u32) -> u32 {
-        (u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+        // Twice, lest neighbours be spread more evenly than chance has it.
+        let once = u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((once ^ once >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
     }
 
     fn from(ghosts: &mut Ghosts, n: u32) -> Option<Ghost> {
@@ -180,7 +182,7 @@ mod tests {
             keys.filter(|n| from(&mut ghosts, *n) == Some(ghost)).count()
         };
         assert!(known(0..11_000, Ghost::Small) < 110);
-        assert!((6_400..=8_000).contains(&known(12_000..20_000, Ghost::Small)));
+        assert!((5_200..=8_000).contains(&known(12_000..20_000, Ghost::Small)));
         assert!(known(20_000..22_900, Ghost::Main) < 30);
         assert!((1_300..=2_000).contains(&known(23_000..25_000, Ghost::Main)));
         assert!(known(23_000..25_000, Ghost::Main) < 20, "a ghost is taken once");
