@@ -177,11 +177,12 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             Kept::Within(all) => {
                 let table = shard(all, hash);
                 match self.glance(table, hash, key) {
-                    Glance::Value(value) => {
-                        Some(read(Some(&<Within as Keeps<K, V>>::value_out(value))))
+                    Glance::Value(value) if self.sizing.is_due(hash) => {
+                        self.record(hash, value, read)
                     }
+                    Glance::Value(value) => Some(Self::read(value, read)),
                     Glance::Missing => None,
-                    _ => self.with_in(table, hash, key, read),
+                    Glance::Unclear => self.with_in(table, hash, key, read),
                 }
             }
         }
@@ -192,11 +193,20 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Glance {
         let pin = if self.touches.is_none() { pin_quickly() } else { None };
         let Some(pin) = pin else { return Glance::Unclear };
-        let seen = table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin);
-        if matches!(seen, Glance::Value(_)) {
-            self.sizing.note(hash);
-        }
-        seen
+        table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin)
+    }
+
+    #[inline(always)]
+    fn read<R>(value: u64, read: impl FnOnce(Option<&V>) -> R) -> R {
+        read(Some(&<Within as Keeps<K, V>>::value_out(value)))
+    }
+
+    /// The same, and its use is recorded. Apart, so that a hit whose use is not is short.
+    #[cold]
+    #[inline(never)]
+    fn record<R>(&self, hash: u64, value: u64, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+        self.sizing.record(hash);
+        Some(Self::read(value, read))
     }
 
     #[inline(never)]

@@ -37,8 +37,21 @@ impl Sizing {
     /// Notes a use of the key of a hash: a hit, or the put after a miss.
     #[inline]
     pub(in crate::memory) fn note(&self, hash: u64) {
+        if self.is_due(hash) {
+            self.record(hash);
+        }
+    }
+
+    /// Notes a use, if there is little to do for that; whether it has to be [recorded](Self::record).
+    #[inline(always)]
+    pub(in crate::memory) fn is_due(&self, hash: u64) -> bool {
+        self.0.as_ref().is_some_and(|live| live.is_due(hash))
+    }
+
+    #[cold]
+    pub(in crate::memory) fn record(&self, hash: u64) {
         if let Some(live) = &self.0 {
-            live.note(hash);
+            live.record(hash);
         }
     }
 
@@ -57,25 +70,23 @@ impl Live {
         }
     }
 
-    #[inline]
-    fn note(&self, hash: u64) {
+    #[inline(always)]
+    fn is_due(&self, hash: u64) -> bool {
         let left = LEFT.get() - 1;
         LEFT.set(left);
-        if left == 0 {
-            self.count();
+        left == 0 || hash < self.threshold.load(Relaxed)
+    }
+
+    fn record(&self, hash: u64) {
+        if LEFT.get() == 0 {
+            LEFT.set(USES_PER_COUNT);
+            self.requests.fetch_add(u64::from(USES_PER_COUNT), Relaxed);
         }
         if hash < self.threshold.load(Relaxed) {
             self.sample(hash);
         }
     }
 
-    #[cold]
-    fn count(&self) {
-        LEFT.set(USES_PER_COUNT);
-        self.requests.fetch_add(u64::from(USES_PER_COUNT), Relaxed);
-    }
-
-    #[cold]
     fn sample(&self, hash: u64) {
         // Nobody waits for this: a use that is not noted now and then changes nothing.
         if let Some(mut sampler) = self.sampler.try_lock() {

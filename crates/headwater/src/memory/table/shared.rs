@@ -64,12 +64,12 @@ impl<F: Form, S> Table<F, S> {
 }
 
 impl<S> Table<Within, S> {
-    /// Looks for the value of an entry once, and notes its use.
+    /// Looks for the value of an entry once, where it should be, and notes its use.
     #[inline(always)]
     pub(in crate::memory) fn glance(&self, hash: u32, is_it: impl IsIt<u64>, _pin: &Pin) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.glance(hash, is_it)
+        index.home_of(hash).glance(is_it)
     }
 }
 

@@ -52,9 +52,7 @@ pub(in crate::memory) enum Glance {
     /// The value of an entry that is found and has no end.
     Value(u64),
     Missing,
-    /// It may be in a later bucket.
-    Further,
-    /// Somebody changes something there, or there is more to the entry.
+    /// It is in a later bucket, or somebody changes something here, or there is more to the entry.
     Unclear,
 }
 
@@ -114,7 +112,7 @@ impl Inlined {
                 Glance::Value(value)
             }
             None if says < PASSED => Glance::Missing,
-            None => Glance::Further,
+            None => Glance::Unclear,
         }
     }
 
