@@ -182,6 +182,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
                     }
                     Glance::Value(value) => Some(Self::read(value, read)),
                     Glance::Missing => None,
+                    Glance::Further => self.with_further(table, hash, key, read),
                     Glance::Unclear => self.with_in(table, hash, key, read),
                 }
             }
@@ -194,6 +195,27 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let pin = if self.touches.is_none() { pin_quickly() } else { None };
         let Some(pin) = pin else { return Glance::Unclear };
         table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin)
+    }
+
+    /// Looks for a value that is not at home.
+    #[inline(never)]
+    fn with_further<R>(
+        &self,
+        table: &Table<Within, State>,
+        hash: u64,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+    ) -> Option<R> {
+        let is_it = <Within as Keeps<K, V>>::is(key);
+        let pin = pin_quickly();
+        match pin.map(|pin| table.glance_further(short(hash), is_it, &pin)) {
+            Some(Glance::Value(value)) => {
+                self.sizing.note(hash);
+                Some(Self::read(value, read))
+            }
+            Some(Glance::Missing) => None,
+            _ => self.with_in(table, hash, key, read),
+        }
     }
 
     #[inline(always)]

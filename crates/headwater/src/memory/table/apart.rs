@@ -4,7 +4,7 @@
 //! at once, and the slots' numbers. A slot stays in its place as long as it is listed.
 
 use super::super::policy::Uses;
-use super::form::{Bucket, Form, IsIt, Sought};
+use super::form::{Bucket, Form, IsIt, Sought, Turn};
 use super::index::Index;
 use super::prefetch::prefetch;
 use super::slots::{Cell, Node, Slot, Slots};
@@ -24,18 +24,33 @@ const FIRST_TAGS: usize = 8;
 /// The tag of a place that is free. No slot's tag is that.
 const FREE: u8 = 0;
 
-/// One that passed by, in the second word.
-const PASSED: u64 = 1 << 32;
+/// What a count of those that passed ends at: it then stays there.
+const MOST_PASSED: u64 = u16::MAX as u64;
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(in crate::memory) struct Tagged {
     /// The tags of the first eight places.
     first: AtomicU64,
-    /// The tags of the other four, and above them, how many slots are in later buckets because this
-    /// one was full.
+    /// The tags of the other four, and above them, how many are elsewhere because this one was full: those
+    /// whose home it is, and those that came later.
     second: AtomicU64,
     slots: [AtomicU32; WAYS],
+}
+
+/// Where a second word has the count of those that passed at this turn.
+#[inline(always)]
+fn shift(turn: Turn) -> u32 {
+    match turn {
+        Turn::Home => 32,
+        Turn::Later => 48,
+    }
+}
+
+/// How many passed.
+#[inline(always)]
+fn passed(second: u64, turn: Turn) -> u64 {
+    second >> shift(turn) & MOST_PASSED
 }
 
 /// The places that these bits are for.
@@ -85,7 +100,12 @@ fn matches_by_words(first: u64, second: u64, tag: u8) -> u32 {
 impl Tagged {
     /// Looks for a slot of which `at` says that it is the one, by what it makes of it.
     #[inline(always)]
-    pub(super) fn find<T>(&self, hash: u32, at: impl Fn(Slot) -> Option<T>) -> Sought<T> {
+    pub(super) fn find<T>(
+        &self,
+        turn: Turn,
+        hash: u32,
+        at: impl Fn(Slot) -> Option<T>,
+    ) -> Sought<T> {
         let second = self.second.load(Ordering::Acquire);
         let mut matches = matches(self.first.load(Ordering::Acquire), second, tag(hash));
         while matches != 0 {
@@ -99,7 +119,7 @@ impl Tagged {
             }
             matches &= matches - 1;
         }
-        if second < PASSED { Sought::Missing } else { Sought::Further }
+        if passed(second, turn) == 0 { Sought::Missing } else { Sought::Further }
     }
 
     fn set_tag(&self, place: usize, tag: u8) {
@@ -122,7 +142,7 @@ impl Tagged {
 impl Bucket for Tagged {
     type Item = Slot;
 
-    const FILL_OF_FOUR: usize = 40;
+    const FILL_OF_FOUR: usize = 32;
 
     fn insert(&self, hash: u32, slot: Slot) -> bool {
         let is_free = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == 0;
@@ -154,16 +174,22 @@ impl Bucket for Tagged {
         *item
     }
 
-    fn has_passed(&self) -> bool {
-        self.second.load(Ordering::Relaxed) >= PASSED
+    fn has_passed(&self, turn: Turn) -> bool {
+        passed(self.second.load(Ordering::Relaxed), turn) > 0
     }
 
-    fn let_pass(&self) {
-        self.second.store(self.second.load(Ordering::Relaxed) + PASSED, Ordering::Release);
+    fn let_pass(&self, turn: Turn) {
+        let second = self.second.load(Ordering::Relaxed);
+        if passed(second, turn) < MOST_PASSED {
+            self.second.store(second + (1 << shift(turn)), Ordering::Release);
+        }
     }
 
-    fn take_back(&self) {
-        self.second.store(self.second.load(Ordering::Relaxed) - PASSED, Ordering::Release);
+    fn take_back(&self, turn: Turn) {
+        let second = self.second.load(Ordering::Relaxed);
+        if passed(second, turn) < MOST_PASSED {
+            self.second.store(second - (1 << shift(turn)), Ordering::Release);
+        }
     }
 
     fn foresee(&self) {
@@ -205,10 +231,11 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
     unsafe fn find<'a>(
         bucket: &'a Tagged,
         slots: &'a Slots<Pair<K, V>>,
+        turn: Turn,
         hash: u32,
         is_it: impl IsIt<K>,
     ) -> Sought<Node<'a, Self>> {
-        bucket.find(hash, |slot| {
+        bucket.find(turn, hash, |slot| {
             // SAFETY: a slot in the index holds an entry (1), and the caller says that it stays.
             let node = Node { slot, slots, seen: unsafe { slots.cell(slot) } };
             is_it(node.key()).then_some(node)

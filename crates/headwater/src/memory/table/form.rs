@@ -20,6 +20,15 @@ pub(in crate::memory) enum Sought<T> {
     Further,
 }
 
+/// Why one looks into a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::memory) enum Turn {
+    /// It is the first one of a key.
+    Home,
+    /// It is a later one, because the first was full.
+    Later,
+}
+
 /// Some places of an index. One thread at a time changes it; any number may look meanwhile.
 pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// What is listed for one entry.
@@ -46,14 +55,14 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// The slot of an item.
     fn slot(item: &Self::Item) -> Slot;
 
-    /// Whether a slot is in a later bucket because this one was full.
-    fn has_passed(&self) -> bool;
+    /// Whether something is in a later bucket because this one was full at its turn.
+    fn has_passed(&self, turn: Turn) -> bool;
 
     /// Counts one more of these.
-    fn let_pass(&self);
+    fn let_pass(&self, turn: Turn);
 
     /// Counts one less.
-    fn take_back(&self);
+    fn take_back(&self, turn: Turn);
 
     /// Has it fetched, all of it.
     fn foresee(&self);
@@ -83,6 +92,7 @@ pub(in crate::memory) trait Form: Sized + 'static {
     unsafe fn find<'a>(
         bucket: &'a Self::Bucket,
         slots: &'a Slots<Self::Content>,
+        turn: Turn,
         hash: u32,
         is_it: impl IsIt<Self::Key>,
     ) -> Sought<Node<'a, Self>>;

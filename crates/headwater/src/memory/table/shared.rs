@@ -1,6 +1,6 @@
 //! The table itself: what readers share, behind it the writer.
 
-use super::form::{Form, IsIt};
+use super::form::{Form, IsIt, Turn};
 use super::index::Index;
 use super::records::Pin;
 use super::slots::{Node, Slots};
@@ -48,7 +48,7 @@ impl<F: Form, S> Table<F, S> {
         let slots = &self.shared.slots;
         // SAFETY: a slot in the index holds an entry (1), and is emptied only after everybody who is
         // pinned now has moved on (2).
-        index.find(hash, move |bucket| unsafe { F::find(bucket, slots, hash, is_it) })
+        index.find(hash, move |bucket, turn| unsafe { F::find(bucket, slots, turn, hash, is_it) })
     }
 
     /// Waits for the lock.
@@ -64,12 +64,25 @@ impl<F: Form, S> Table<F, S> {
 }
 
 impl<S> Table<Within, S> {
-    /// Looks for the value of an entry once, where it should be, and notes its use.
+    /// Looks for the value of an entry once, at home, and notes its use.
     #[inline(always)]
     pub(in crate::memory) fn glance(&self, hash: u32, is_it: impl IsIt<u64>, _pin: &Pin) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.home_of(hash).glance(is_it)
+        index.home(hash).glance(Turn::Home, is_it)
+    }
+
+    /// The same in the second bucket.
+    #[inline(always)]
+    pub(in crate::memory) fn glance_further(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<u64>,
+        _pin: &Pin,
+    ) -> Glance {
+        // SAFETY: as in `find`.
+        let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
+        index.second(hash).glance(Turn::Later, is_it)
     }
 }
 

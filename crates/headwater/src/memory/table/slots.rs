@@ -182,7 +182,7 @@ impl<C: Default> Slots<C> {
     }
 
     /// Adds memory: the next segment; whether there was one left. It is cut to what is `wanted`, but
-    /// only once: the numbers of slots that a cut leaves out are never used, and must not become many.
+    /// only twice: the numbers of slots that a cut leaves out are never used, and must not become many.
     pub(super) fn grow(&self, stock: &mut Stock, wanted: usize) -> bool {
         let last = stock.lens.iter().rposition(|len| *len > 0);
         let segment = last.map_or(FIRST.ilog2() as usize, |last| last + 1);
@@ -192,7 +192,7 @@ impl<C: Default> Slots<C> {
         let first: u32 = 1 << segment;
         // No place is the last number, which has no successor.
         let whole = (first as usize).min((u32::MAX - first) as usize);
-        let is_cut = stock.allocated + FIRST < first as usize;
+        let is_cut = stock.allocated * 2 + FIRST < first as usize;
         let len = if is_cut || wanted == 0 { whole } else { whole.min(wanted) };
         let cells: Box<[Cell<C>]> = (0..len).map(|_| Cell::empty()).collect();
         let cells = Box::into_raw(cells).cast::<Cell<C>>();

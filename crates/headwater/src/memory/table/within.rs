@@ -12,7 +12,7 @@
 //! one of them: the first place of a key is looked for.
 
 use super::super::policy::Uses;
-use super::form::{Bucket, Form, IsIt, Sought};
+use super::form::{Bucket, Form, IsIt, Sought, Turn};
 use super::index::Index;
 use super::prefetch::prefetch;
 use super::slots::{Cell, Node, Slot, Slots};
@@ -27,9 +27,28 @@ const LEN: u16 = 0b111;
 /// The bit of the first entry that is special.
 const SPECIAL: u32 = 3;
 
-/// One that passed by, in the highest bits. If there are too many to count, they stay.
-const PASSED: u16 = 1 << (SPECIAL as usize + WAYS);
-const MOST_PASSED: u16 = u16::MAX / PASSED;
+/// Above these, how many are elsewhere because the bucket was full: those whose home it is, and those that
+/// came later. A count that has come to its end stays there.
+const HOME: u32 = SPECIAL + WAYS as u32;
+const HOME_BITS: u32 = 4;
+const LATER: u32 = HOME + HOME_BITS;
+const LATER_BITS: u32 = u16::BITS - LATER;
+
+/// Where a count is, and where it ends.
+#[inline(always)]
+fn count_of(turn: Turn) -> (u32, u16) {
+    match turn {
+        Turn::Home => (HOME, (1 << HOME_BITS) - 1),
+        Turn::Later => (LATER, (1 << LATER_BITS) - 1),
+    }
+}
+
+/// How many passed.
+#[inline(always)]
+fn passed(says: u16, turn: Turn) -> u16 {
+    let (shift, most) = count_of(turn);
+    says >> shift & most
+}
 
 /// Entries side by side.
 #[derive(Debug, Default)]
@@ -39,8 +58,7 @@ pub(in crate::memory) struct Inlined {
     /// Odd while somebody changes it. A look would have to be interrupted for 2^31 changes of one bucket
     /// to take one for another.
     version: AtomicU32,
-    /// How many entries are here, which are special, and how many are in later buckets because this one was
-    /// full.
+    /// How many entries are here, which are special, and how many are elsewhere.
     says: AtomicU16,
     uses: atomic::AtomicU16,
     slots: [AtomicU32; WAYS],
@@ -52,7 +70,9 @@ pub(in crate::memory) enum Glance {
     /// The value of an entry that is found and has no end.
     Value(u64),
     Missing,
-    /// It is in a later bucket, or somebody changes something here, or there is more to the entry.
+    /// It may be in a later bucket.
+    Further,
+    /// Somebody changes something here, or there is more to the entry.
     Unclear,
 }
 
@@ -92,7 +112,7 @@ impl Inlined {
 
     /// Looks at it once, and notes a use of what it finds.
     #[inline(always)]
-    pub(super) fn glance(&self, is_it: impl IsIt<u64>) -> Glance {
+    pub(super) fn glance(&self, turn: Turn, is_it: impl IsIt<u64>) -> Glance {
         // The other line is needed as soon as the place is known.
         prefetch(&self.values[WAYS - 1]);
         let version = self.version.load(Ordering::Acquire);
@@ -111,8 +131,8 @@ impl Inlined {
                 Uses::new(&self.uses, place).bump();
                 Glance::Value(value)
             }
-            None if says < PASSED => Glance::Missing,
-            None => Glance::Unclear,
+            None if passed(says, turn) == 0 => Glance::Missing,
+            None => Glance::Further,
         }
     }
 
@@ -172,7 +192,7 @@ fn is_special(says: u16, place: usize) -> bool {
 impl Bucket for Inlined {
     type Item = Listed;
 
-    const FILL_OF_FOUR: usize = 20;
+    const FILL_OF_FOUR: usize = 18;
 
     fn insert(&self, _: u32, item: Listed) -> bool {
         let len = self.len();
@@ -219,19 +239,21 @@ impl Bucket for Inlined {
         item.slot
     }
 
-    fn has_passed(&self) -> bool {
-        self.says() >= PASSED
+    fn has_passed(&self, turn: Turn) -> bool {
+        passed(self.says(), turn) > 0
     }
 
-    fn let_pass(&self) {
-        if self.says() / PASSED < MOST_PASSED {
-            self.change(|| self.says.store(self.says() + PASSED, Ordering::Relaxed));
+    fn let_pass(&self, turn: Turn) {
+        let (says, (shift, most)) = (self.says(), count_of(turn));
+        if passed(says, turn) < most {
+            self.change(|| self.says.store(says + (1 << shift), Ordering::Relaxed));
         }
     }
 
-    fn take_back(&self) {
-        if self.says() / PASSED < MOST_PASSED {
-            self.change(|| self.says.store(self.says() - PASSED, Ordering::Relaxed));
+    fn take_back(&self, turn: Turn) {
+        let (says, (shift, most)) = (self.says(), count_of(turn));
+        if passed(says, turn) < most {
+            self.change(|| self.says.store(says - (1 << shift), Ordering::Relaxed));
         }
     }
 
@@ -256,6 +278,7 @@ impl Form for Within {
     unsafe fn find<'a>(
         bucket: &'a Inlined,
         slots: &'a Slots<()>,
+        turn: Turn,
         _: u32,
         is_it: impl IsIt<u64>,
     ) -> Sought<Node<'a, Self>> {
@@ -280,7 +303,7 @@ impl Form for Within {
             if version & 1 == 0 && bucket.is_still(version) {
                 return match seen {
                     Some(seen) => Sought::Found(Node { slot, slots, seen }),
-                    None if says < PASSED => Sought::Missing,
+                    None if passed(says, turn) == 0 => Sought::Missing,
                     None => Sought::Further,
                 };
             }

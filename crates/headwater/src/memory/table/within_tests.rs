@@ -1,6 +1,6 @@
 //! Apart from what they test, which the schedule explorer builds too.
 
-use super::form::{Bucket, Form, Sought};
+use super::form::{Bucket, Form, Sought, Turn};
 use super::slots::{Slot, Slots};
 use super::within::{Inlined, Listed, Within};
 use crate::sync::Ordering;
@@ -22,7 +22,7 @@ fn what_leaves_a_bucket_lets_the_others_be_found() {
         assert!(bucket.insert(0, item(key, key as u16 % 4)));
     }
     assert!(!bucket.insert(0, item(6, 0)), "it is full");
-    bucket.let_pass();
+    bucket.let_pass(Turn::Later);
     for gone in [2, 5, 0] {
         bucket.remove(bucket.place(0, gone as Slot + 1).unwrap());
         // What is left where it was is not taken for it.
@@ -31,17 +31,19 @@ fn what_leaves_a_bucket_lets_the_others_be_found() {
     let mut left: Vec<Listed> = bucket.items().collect();
     left.sort_unstable_by_key(|item| item.key);
     assert_eq!(left, [1, 3, 4].map(|key| item(key, key as u16 % 4)));
-    assert!(bucket.has_passed());
-    bucket.take_back();
-    assert!(!bucket.has_passed());
+    assert!(bucket.has_passed(Turn::Later) && !bucket.has_passed(Turn::Home));
+    bucket.take_back(Turn::Later);
+    assert!(!bucket.has_passed(Turn::Later));
 }
 
 #[test]
 fn too_many_to_count_pass_by_for_ever() {
     let bucket = Inlined::default();
-    (0..200).for_each(|_| bucket.let_pass());
-    (0..200).for_each(|_| bucket.take_back());
-    assert!(bucket.has_passed());
+    for turn in [Turn::Home, Turn::Later] {
+        (0..200).for_each(|_| bucket.let_pass(turn));
+        (0..200).for_each(|_| bucket.take_back(turn));
+        assert!(bucket.has_passed(turn));
+    }
     assert!(bucket.insert(0, item(1, 0)));
     assert_eq!(bucket.place_of(|key| *key == 1), 0);
 }
@@ -69,7 +71,7 @@ fn a_look_sees_a_bucket_as_it_was_at_one_moment() {
         while !is_over.load(Ordering::Relaxed) {
             // SAFETY: nothing is looked at in a slot.
             let Sought::Found(node) =
-                (unsafe { Within::find(&bucket, &slots, 0, |key| *key == 1) })
+                (unsafe { Within::find(&bucket, &slots, Turn::Home, 0, |key| *key == 1) })
             else {
                 panic!("it is there all the time");
             };
@@ -79,7 +81,7 @@ fn a_look_sees_a_bucket_as_it_was_at_one_moment() {
             for key in [0, 7, 8] {
                 // SAFETY: as above.
                 if let Sought::Found(node) =
-                    unsafe { Within::find(&bucket, &slots, 0, |it| *it == key) }
+                    unsafe { Within::find(&bucket, &slots, Turn::Home, 0, |it| *it == key) }
                 {
                     assert_eq!((node.slot, node.seen.value), (key as Slot + 1, !key));
                 }

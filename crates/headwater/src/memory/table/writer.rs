@@ -157,7 +157,8 @@ impl<'a, F: Form> Writer<'a, F> {
     ) -> Option<Node<'_, F>> {
         let slots = &self.shared.slots;
         // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only (3).
-        self.index().find(hash, move |bucket| unsafe { F::find(bucket, slots, hash, is_it) })
+        self.index()
+            .find(hash, move |bucket, turn| unsafe { F::find(bucket, slots, turn, hash, is_it) })
     }
 
     /// The entry of a slot, if one is there that has not left.
@@ -232,8 +233,11 @@ impl<F: Form> Writer<'_, F> {
     fn take_slot(&mut self) -> Option<Slot> {
         let Book { stock, limits, .. } = &mut *self.book;
         stock.take().or_else(|| {
-            let most = limits.most.saturating_add(limits.patience).saturating_add(1);
-            let wanted = most.saturating_sub(stock.allocated());
+            let wanted = |entries: usize| {
+                let slots = entries.saturating_add(limits.patience).saturating_add(1);
+                slots.checked_sub(stock.allocated()).filter(|more| *more > 0)
+            };
+            let wanted = wanted(limits.usual).or_else(|| wanted(limits.most)).unwrap_or(0);
             self.shared.slots.grow(stock, wanted).then(|| stock.take()).flatten()
         })
     }
