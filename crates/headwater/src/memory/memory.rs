@@ -1,13 +1,10 @@
 //! What is behind both faces: stores behind locks, and around them all that must run outside.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-use foldhash::quality::RandomState;
 
 use super::bounds::{Bounds, Rule, UNBOUNDED};
 use super::life::{Life, Now};
@@ -20,8 +17,8 @@ use super::table::{Freeing, Node, Pin, Slot, Table, pin};
 use super::touches::{Noted, Touches};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
-    Cause, Clock, Entry, Error, ErrorKind, Key, Moment, Prepared, RemovalListener, Removals,
-    Resident, Result, Value,
+    Cause, Clock, Entry, Error, ErrorKind, Hashed, Key, Moment, Prepared, RemovalListener,
+    Removals, Resident, Result, Value,
 };
 
 /// How many slots a sweep looks at, or a resize evicts, before it lets others in.
@@ -50,8 +47,6 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     capacity: AtomicU64,
     /// Held by who changes it.
     resizing: Mutex<()>,
-    /// Seeded at random, so that nobody can make up keys that collide.
-    hasher: RandomState,
     /// A power of two of them.
     shards: Box<[Shard<K, V>]>,
     /// Where hits change the order, what takes note of them: then there is one shard.
@@ -87,7 +82,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
             resizing: Mutex::new(()),
-            hasher: RandomState::default(),
             shards,
             touches,
             time_to_idle: bounds.time_to_idle,
@@ -126,8 +120,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         Ok(self.notifying(removals))
     }
 
-    pub(super) fn peek(&self, key: &K) -> Option<Entry<V>> {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn peek(&self, key: Hashed<&K>) -> Option<Entry<V>> {
+        let (hash, key) = (key.hash(), key.into_key());
         let Some(pin) = pin() else {
             let mut locked = self.shard(hash).lock();
             return Store::new(locked.parts()).peek(short(hash), key, &self.settings.clock);
@@ -139,8 +133,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
     /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
-    pub(super) fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn with<R>(&self, key: Hashed<&K>, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+        let (hash, key) = (key.hash(), key.into_key());
         match pin() {
             Some(pin) => self.hit(hash, key, &pin).map(|node| read(node.value())),
             None => self.get_locked(hash, key).map(|entry| read(entry.value())),
@@ -257,7 +251,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     pub(super) fn keep(&self, key: &K, entry: &Entry<V>) -> Result<()> {
         self.check_open()?;
         let prepared = self.prepare(key, entry.clone());
-        drop(self.put(key.to_owned(), prepared));
+        drop(self.put(Hashed::new(key).to_stored(), prepared));
         Ok(())
     }
 
@@ -388,8 +382,8 @@ fn part(capacity: u64, number: usize, shards: usize) -> u64 {
 
 impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
-    fn get(&self, key: &K) -> Option<Entry<V>> {
-        let hash = self.hasher.hash_one(key);
+    fn get(&self, key: Hashed<&K>) -> Option<Entry<V>> {
+        let (hash, key) = (key.hash(), key.into_key());
         match pin() {
             Some(pin) => self.hit(hash, key, &pin).map(Node::entry),
             None => self.get_locked(hash, key),
@@ -397,8 +391,8 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     }
 
     #[inline]
-    fn value(&self, key: &K) -> Option<Option<V>> {
-        let hash = self.hasher.hash_one(key);
+    fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
+        let (hash, key) = (key.hash(), key.into_key());
         match pin() {
             Some(pin) => self.hit(hash, key, &pin).map(|node| node.value().cloned()),
             None => self.get_locked(hash, key).map(Entry::into_value),
@@ -414,8 +408,8 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         Prepared { entry: life.shorten(key, entry, clock), weight }
     }
 
-    fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
-        let hash = self.hasher.hash_one::<&K>(key.borrow());
+    fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
+        let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
         let is_mortal = self.time_to_idle.is_some() || entry.entry.expiry().is_some();
         let now = Now::new(&self.settings.clock);
@@ -439,8 +433,8 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         }
     }
 
-    fn remove(&self, key: &K) -> Removals<K::Owned, V> {
-        let hash = self.hasher.hash_one(key);
+    fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {
+        let (hash, key) = (key.hash(), key.into_key());
         let mut removals = Removals::none();
         let remove = |store: &mut Store<'_, K, V>| store.remove(short(hash), key);
         self.change(self.shard(hash), Freeing::Now, &mut removals, remove);

@@ -25,18 +25,19 @@ mod load;
 use crate::batch::{Ask, Batcher, WhenIdle};
 use crate::fetcher::{FetchOptions, is_young, one_per_key};
 use crate::flight::{Boarded, Few, Flights, Request};
+use crate::hashed::HashedMap;
 use crate::observe::Counter;
 use crate::runtime::spawn;
 use crate::sync::Mutex;
 use crate::{
-    Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats,
+    Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Hashed, Result, Stats, Tier, TierStats,
 };
 use activity::Activity;
 use epochs::Epochs;
 use floors::Floors;
-use hashbrown::HashMap;
 use lanes::Lanes;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -229,7 +230,7 @@ where
     }
 
     /// The entry of `key` if it is to be had without waiting, and young enough.
-    fn look(&self, key: &T::Key, request: &Request) -> Option<Entry<T::Value>> {
+    fn look(&self, key: Hashed<&T::Key>, request: &Request) -> Option<Entry<T::Value>> {
         let resident = self.tier.resident()?;
         if !request.options.is_default() && request.options.skips(self.tier.name()) {
             return None;
@@ -245,7 +246,7 @@ where
     }
 
     /// The answer to a plain fetch, if the tier has it at hand.
-    fn hit(&self, key: &T::Key) -> Option<Result<T::Value>> {
+    fn hit(&self, key: Hashed<&T::Key>) -> Option<Result<T::Value>> {
         if self.is_closed.load(Relaxed) {
             return Some(Err(self.closed()));
         }
@@ -263,7 +264,11 @@ where
     }
 
     /// The answer to any fetch of one key that is not at hand.
-    async fn entry(self: &Arc<Self>, key: &T::Key, request: Request) -> Result<Entry<T::Value>> {
+    async fn entry(
+        self: &Arc<Self>,
+        key: Hashed<&T::Key>,
+        request: Request,
+    ) -> Result<Entry<T::Value>> {
         let outcome = self.load_missing(&[key], &request).await.pop();
         outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a key was left out")))
     }
@@ -272,7 +277,7 @@ where
     /// together.
     async fn entries(
         self: &Arc<Self>,
-        keys: &[&T::Key],
+        keys: &[Hashed<&T::Key>],
         options: &FetchOptions,
     ) -> Vec<Result<Entry<T::Value>>> {
         if let Err(closed) = self.check_open() {
@@ -280,7 +285,7 @@ where
         }
         let request = self.request(options);
         let mut outcomes: Vec<_> =
-            keys.iter().map(|key| self.look(key, &request).map(Ok)).collect();
+            keys.iter().map(|key| self.look(*key, &request).map(Ok)).collect();
         let mut missing = Missing::default();
         for ((place, key), outcome) in keys.iter().copied().enumerate().zip(&outcomes) {
             match outcome {
@@ -299,7 +304,7 @@ where
     /// One outcome per key; keys do not repeat.
     async fn load_missing(
         self: &Arc<Self>,
-        keys: &[&T::Key],
+        keys: &[Hashed<&T::Key>],
         request: &Request,
     ) -> Few<Result<Entry<T::Value>>> {
         let mut boarding = self.flights.board(keys, request, |key| self.look(key, request));
@@ -319,20 +324,20 @@ where
 
 /// Keys that a call has to load, each once, with the places in which the call named them.
 struct Missing<'a, K: ?Sized> {
-    keys: Vec<&'a K>,
+    keys: Vec<Hashed<&'a K>>,
     /// Each place, and the index of its key.
     places: Vec<(usize, usize)>,
-    known: HashMap<&'a K, usize>,
+    known: HashedMap<&'a K, usize>,
 }
 
 impl<K: ?Sized> Default for Missing<'_, K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), places: Vec::new(), known: HashMap::new() }
+        Self { keys: Vec::new(), places: Vec::new(), known: HashedMap::default() }
     }
 }
 
 impl<'a, K: ?Sized + crate::Key> Missing<'a, K> {
-    fn add(&mut self, key: &'a K, place: usize) {
+    fn add(&mut self, key: Hashed<&'a K>, place: usize) {
         let index = *self.known.entry(key).or_insert(self.keys.len());
         if index == self.keys.len() {
             self.keys.push(key);
@@ -360,6 +365,7 @@ where
     type Value = T::Value;
 
     async fn fetch(&self, key: &T::Key) -> Result<T::Value> {
+        let key = Hashed::new(key);
         if let Some(answer) = self.inner.hit(key) {
             return answer;
         }
@@ -378,6 +384,52 @@ where
     }
 
     async fn fetch_entry(&self, key: &T::Key, options: &FetchOptions) -> Result<Entry<T::Value>> {
+        self.fetch_through(Hashed::new(key), options).await
+    }
+
+    async fn fetch_entries(
+        &self,
+        keys: &[&T::Key],
+        options: &FetchOptions,
+    ) -> Vec<Result<Entry<T::Value>>> {
+        self.fetch_many_through(&hashed(keys), options).await
+    }
+}
+
+fn hashed<'a, K: ?Sized + Hash>(keys: &[&'a K]) -> Vec<Hashed<&'a K>> {
+    keys.iter().copied().map(Hashed::new).collect()
+}
+
+impl<T, N> Cache for ReadThrough<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    async fn invalidate(&self, key: &T::Key) -> Result<()> {
+        self.inner.invalidate(&[Hashed::new(key)]).await
+    }
+
+    async fn invalidate_many(&self, keys: &[&T::Key]) -> Result<()> {
+        self.inner.invalidate(&hashed(keys)).await
+    }
+
+    async fn insert(&self, key: &T::Key, entry: impl Into<Entry<T::Value>> + Send) -> Result<()> {
+        self.inner.insert(Hashed::new(key), entry.into()).await.map(drop)
+    }
+
+    async fn insert_through(
+        &self,
+        key: Hashed<&T::Key>,
+        entry: Entry<T::Value>,
+    ) -> Result<Entry<T::Value>> {
+        self.inner.insert(key, entry).await
+    }
+
+    async fn fetch_through(
+        &self,
+        key: Hashed<&T::Key>,
+        options: &FetchOptions,
+    ) -> Result<Entry<T::Value>> {
         self.inner.check_open()?;
         let request = self.inner.request(options);
         if let Some(entry) = self.inner.look(key, &request) {
@@ -387,38 +439,16 @@ where
         Box::pin(self.inner.entry(key, request)).await
     }
 
-    async fn fetch_entries(
+    async fn fetch_many_through(
         &self,
-        keys: &[&T::Key],
+        keys: &[Hashed<&T::Key>],
         options: &FetchOptions,
     ) -> Vec<Result<Entry<T::Value>>> {
         Box::pin(self.inner.entries(keys, options)).await
     }
-}
 
-impl<T, N> Cache for ReadThrough<T, N>
-where
-    T: Tier,
-    N: Cache<Key = T::Key, Value = T::Value>,
-{
-    async fn invalidate(&self, key: &T::Key) -> Result<()> {
-        self.inner.invalidate(&[key]).await
-    }
-
-    async fn invalidate_many(&self, keys: &[&T::Key]) -> Result<()> {
+    async fn invalidate_through(&self, keys: &[Hashed<&T::Key>]) -> Result<()> {
         self.inner.invalidate(keys).await
-    }
-
-    async fn insert(&self, key: &T::Key, entry: impl Into<Entry<T::Value>> + Send) -> Result<()> {
-        self.inner.insert(key, entry.into()).await.map(drop)
-    }
-
-    async fn insert_through(
-        &self,
-        key: &T::Key,
-        entry: Entry<T::Value>,
-    ) -> Result<Entry<T::Value>> {
-        self.inner.insert(key, entry).await
     }
 
     async fn clear(&self) -> Result<()> {
