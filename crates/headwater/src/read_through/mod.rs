@@ -35,6 +35,7 @@ use crate::{
 use activity::Activity;
 use epochs::Epochs;
 use floors::Floors;
+use futures_util::future::BoxFuture;
 use lanes::Lanes;
 use std::fmt;
 use std::hash::Hash;
@@ -263,6 +264,15 @@ where
         Request { options: options.clone(), floor: options.floor(now), now }
     }
 
+    /// The answer to a plain fetch that is not at hand. Boxed and out of the way, so that a hit's code
+    /// and its future stay small.
+    #[cold]
+    #[inline(never)]
+    fn missed<'a>(self: &'a Arc<Self>, key: Hashed<&'a T::Key>) -> BoxFuture<'a, Result<T::Value>> {
+        let request = self.request(&FetchOptions::new());
+        Box::pin(async move { self.entry(key, request).await?.into_outcome() })
+    }
+
     /// The answer to any fetch of one key that is not at hand.
     async fn entry(
         self: &Arc<Self>,
@@ -369,9 +379,7 @@ where
         if let Some(answer) = self.inner.hit(key) {
             return answer;
         }
-        let request = self.inner.request(&FetchOptions::new());
-        // Boxed, so that the future of a hit stays small.
-        Box::pin(self.inner.entry(key, request)).await?.into_outcome()
+        self.inner.missed(key).await
     }
 
     async fn fetch_many(&self, keys: &[&T::Key]) -> Vec<Result<T::Value>> {
