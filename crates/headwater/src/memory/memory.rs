@@ -390,7 +390,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
         let (hash, key) = (key.hash(), key.into_key());
         match pin() {
