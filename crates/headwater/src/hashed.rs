@@ -109,6 +109,16 @@ impl<K> Hash for Hashed<K> {
     }
 }
 
+/// Computes the hash of each key.
+pub(crate) fn hashed<'a, K: ?Sized + Hash>(keys: &[&'a K]) -> Vec<Hashed<&'a K>> {
+    keys.iter().copied().map(Hashed::new).collect()
+}
+
+/// The keys alone.
+pub(crate) fn plain<'a, K: ?Sized>(keys: &[Hashed<&'a K>]) -> Vec<&'a K> {
+    keys.iter().map(|key| key.into_key()).collect()
+}
+
 /// A map by keys whose hashes are known.
 pub(crate) type HashedMap<K, V> = hashbrown::HashMap<Hashed<K>, V, BuildHasherDefault<Ready>>;
 

@@ -1,3 +1,4 @@
+use crate::hashed::plain;
 use crate::{Above, Entry, FetchOptions, Fetcher, Hashed, Result, Stats};
 use std::sync::Weak;
 
@@ -89,9 +90,4 @@ pub trait Cache: Fetcher {
     /// Tells `above` from now on which keys are changed here, by this process or another; for as long
     /// as it exists.
     fn attach(&self, above: Weak<dyn Above<Self::Key>>);
-}
-
-/// The keys alone.
-pub(crate) fn plain<'a, K: ?Sized>(keys: &[Hashed<&'a K>]) -> Vec<&'a K> {
-    keys.iter().map(|key| key.into_key()).collect()
 }

@@ -6,7 +6,6 @@ mod function;
 mod options;
 
 pub use cache::Cache;
-pub(crate) use cache::plain;
 pub use erased::{BoxCache, BoxFetcher};
 pub use function::{FetchFn, FetchManyFn, fetch_fn, fetch_many_fn};
 pub use options::FetchOptions;

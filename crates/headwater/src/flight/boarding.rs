@@ -79,22 +79,25 @@ where
     ///
     /// # Cancellation
     /// Leaves all flights.
-    pub(crate) async fn landed(mut self) -> Few<Result<Entry<V>>> {
-        let mut rides = std::mem::take(&mut self.rides);
-        let mut flights: Few<_> = rides.iter().map(|ride| Arc::clone(&ride.flight)).collect();
-        match &mut rides[..] {
-            [] => {}
-            [ride] => ride.await,
-            _ => drop(join_all(rides.drain(..)).await),
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the boarding twice")]
+    pub(crate) fn landed(mut self) -> impl Future<Output = Few<Result<Entry<V>>>> + Send {
+        async move {
+            let mut rides = std::mem::take(&mut self.rides);
+            let mut flights: Few<_> = rides.iter().map(|ride| Arc::clone(&ride.flight)).collect();
+            match &mut rides[..] {
+                [] => {}
+                [ride] => ride.await,
+                _ => drop(join_all(rides.drain(..)).await),
+            }
+            // Who is alone on a flight takes what it brought along.
+            drop(rides);
+            let outcome = |boarded| match boarded {
+                Boarded::Hit(entry) => Ok(entry),
+                Boarded::Riding { ride, place } => Flight::outcome(&mut flights[ride], place),
+                Boarded::Refused(error) => Err(error),
+            };
+            std::mem::take(&mut self.keys).into_iter().map(outcome).collect()
         }
-        // Who is alone on a flight takes what it brought along.
-        drop(rides);
-        let outcome = |boarded| match boarded {
-            Boarded::Hit(entry) => Ok(entry),
-            Boarded::Riding { ride, place } => Flight::outcome(&mut flights[ride], place),
-            Boarded::Refused(error) => Err(error),
-        };
-        std::mem::take(&mut self.keys).into_iter().map(outcome).collect()
     }
 
     /// The flight of this boarding's own keys, opened on first use.

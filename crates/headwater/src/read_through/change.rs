@@ -1,7 +1,6 @@
 use super::lanes::InLane;
 use super::{Inner, Owned};
-use crate::fetcher::plain;
-use crate::hashed::HashedSet;
+use crate::hashed::{HashedSet, plain};
 use crate::runtime::spawn;
 use crate::{Above, Cache, Entry, Error, ErrorKind, Hashed, Result, Tier};
 use futures_util::future::{Either, select};
