@@ -4,6 +4,10 @@
 //! that the benches share: rounds, tables, targets; [`traces`] are requests to replay. `README.md` tells how to read a table and how
 //! to add a bench.
 #![allow(clippy::expect_used, reason = "a measurement that cannot be taken has to stop loudly")]
+#![cfg_attr(
+    not(feature = "servers"),
+    allow(dead_code, unused_imports, reason = "what the others share is built for these too")
+)]
 
 mod benches;
 mod contenders;

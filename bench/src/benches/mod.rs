@@ -15,31 +15,31 @@ pub(crate) struct Bench {
 
 /// Declares the modules of the benches and lists them.
 macro_rules! benches {
-    ($($name:ident,)*) => {
-        $(mod $name;)*
+    ($($(#[$when:meta])? $name:ident,)*) => {
+        $($(#[$when])? mod $name;)*
 
         /// All benches, in the order in which they are listed.
-        pub(crate) const ALL: &[Bench] = &[$($name::BENCH,)*];
+        pub(crate) const ALL: &[Bench] = &[$($(#[$when])? $name::BENCH,)*];
     };
 }
 
 benches! {
-    coherence,
+    #[cfg(feature = "servers")] coherence,
     correctness,
-    firestore,
+    #[cfg(feature = "servers")] firestore,
     first,
-    fleet,
-    freshness,
+    #[cfg(feature = "servers")] fleet,
+    #[cfg(feature = "servers")] freshness,
     hitratio,
     hits,
-    locks,
-    presence,
+    #[cfg(feature = "servers")] locks,
+    #[cfg(feature = "servers")] presence,
     memory,
     readthrough,
-    redis,
+    #[cfg(feature = "servers")] redis,
     sizing,
-    watch,
-    watching,
+    #[cfg(feature = "servers")] watch,
+    #[cfg(feature = "servers")] watching,
 }
 
 /// Whether a bench replays traces, so that FILES mean something to it.
@@ -50,12 +50,19 @@ pub(crate) fn replays(name: &str) -> bool {
 /// What a child does in its role: see [`crate::processes`].
 pub(crate) fn play(role: &str, arguments: &[String]) {
     match role {
+        #[cfg(feature = "servers")]
         "coherence" => coherence::child(arguments),
+        #[cfg(feature = "servers")]
         "fleet" => fleet::child(arguments),
+        #[cfg(feature = "servers")]
         "freshness" => freshness::child(arguments),
+        #[cfg(feature = "servers")]
         "locks" => locks::child(arguments),
+        #[cfg(feature = "servers")]
         "presence" => presence::child(arguments),
+        #[cfg(feature = "servers")]
         "watch" => watch::child(arguments),
+        #[cfg(feature = "servers")]
         "watching" => watching::child(arguments),
         "hits" => hits::child(arguments),
         "memory" => memory::child(arguments),

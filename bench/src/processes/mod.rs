@@ -2,17 +2,27 @@
 //! all processes ask, and children, which are this same binary started again.
 
 mod child;
+#[cfg(feature = "servers")]
 mod documents;
+#[cfg(feature = "servers")]
 mod faults;
+#[cfg(feature = "servers")]
 mod proxy;
+#[cfg(feature = "servers")]
 mod server;
+#[cfg(feature = "servers")]
 mod source;
 
 pub(crate) use child::{Children, again, arguments, role};
+#[cfg(feature = "servers")]
 pub(crate) use documents::{Documents, Numbered, client};
+#[cfg(feature = "servers")]
 pub(crate) use faults::Faults;
+#[cfg(feature = "servers")]
 pub(crate) use proxy::Proxy;
+#[cfg(feature = "servers")]
 pub(crate) use server::{cpu, memory};
+#[cfg(feature = "servers")]
 pub(crate) use source::{Answer, RemoteSource, SourceServer, write};
 
 use std::sync::LazyLock;

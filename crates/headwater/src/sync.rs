@@ -2,10 +2,17 @@
 //! schedule explorer (`crates/schedules`) can build the same code on its own.
 
 pub(crate) use std::sync::atomic::{
-    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 pub(crate) use std::sync::{Arc, MutexGuard, OnceLock};
 pub(crate) use std::thread_local;
+
+/// Waits a little for somebody who will be done at once, unless the system has put him off.
+#[cold]
+pub(crate) fn pause(tries: &mut u32) {
+    *tries += 1;
+    if tries.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
+}
 
 /// A mutex that a panic does not poison: what it guards is changed in steps that each leave it
 /// whole. Of user code only `Hash`, `Eq`, a value's `Clone` and a clock's `now` run under it.

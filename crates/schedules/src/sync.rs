@@ -1,12 +1,17 @@
 //! The schedule explorer's primitives, under the names by which the library knows them.
 
 pub(crate) use shuttle::sync::atomic::{
-    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 pub(crate) use shuttle::sync::{Arc, MutexGuard};
 pub(crate) use shuttle::thread_local;
 // Set once, by the one thread that polls the load: nothing to explore.
 pub(crate) use std::sync::OnceLock;
+
+/// Lets others come in.
+pub(crate) fn pause(_: &mut u32) {
+    shuttle::thread::yield_now();
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);

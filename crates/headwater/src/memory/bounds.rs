@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::policy::Adaptive;
+use super::table::Limits;
 
 /// How many entries of a store may wait to be freed together, and what part of its capacity.
 const PATIENCE: u64 = 64;
@@ -40,7 +41,7 @@ pub(super) struct Bounds {
 impl Bounds {
     /// How many entries that left may wait to be freed together: few enough to matter little beside
     /// those that are kept.
-    pub(super) fn patience(&self) -> usize {
+    fn patience(&self) -> usize {
         if self.weighed {
             PATIENCE_FOR_WEIGHED
         } else {
@@ -48,11 +49,14 @@ impl Bounds {
         }
     }
 
-    /// Counted entries need no more slots than there may be entries.
-    pub(super) fn most_items(&self) -> usize {
-        let entries = self.capacity.saturating_add(self.absent_capacity);
-        let most = if self.weighed { UNBOUNDED } else { entries };
-        usize::try_from(most).unwrap_or(usize::MAX)
+    /// What a table has to have room for. Counted entries need no more slots than there may be entries.
+    pub(super) fn limits(&self) -> Limits {
+        let count = |entries: u64| {
+            let entries = if self.weighed { UNBOUNDED } else { entries };
+            usize::try_from(entries).unwrap_or(usize::MAX)
+        };
+        let most = count(self.capacity.saturating_add(self.absent_capacity));
+        Limits { most, usual: count(self.capacity), patience: self.patience() }
     }
 
     pub(super) fn policy(&self) -> Option<Adaptive> {

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::iter::Sum;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::bounds::{Bounds, Rule, UNBOUNDED};
+use super::kept::{Keeps, Kept, Makes, Shard, each};
 use super::life::{Life, Now};
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
 use super::store::{Look, Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{Freeing, Node, Pin, Slot, Table, pin};
+use super::table::{Form, Freeing, Node, Notes, Pin, Slot, Sought, Table, Within, pin};
 use super::touches::{Noted, Touches};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
@@ -36,10 +38,6 @@ pub(super) struct Settings<K: ?Sized + Key, V: Value> {
     pub(super) listener: Option<RemovalListener<K::Owned, V>>,
 }
 
-/// A store, on cache lines of its own. Some processors fetch lines in pairs, hence 128 bytes.
-#[repr(align(128))]
-struct Shard<K: ?Sized + Key, V: Value>(Table<K::Owned, V, State>);
-
 /// A cache in memory.
 pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     settings: Settings<K, V>,
@@ -47,8 +45,7 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     capacity: AtomicU64,
     /// Held by who changes it.
     resizing: Mutex<()>,
-    /// A power of two of them.
-    shards: Box<[Shard<K, V>]>,
+    kept: Kept<K, V>,
     /// Where hits change the order, what takes note of them: then there is one shard.
     touches: Option<Arc<Touches>>,
     time_to_idle: Option<Duration>,
@@ -57,6 +54,22 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     own: Weak<Self>,
     /// Whether the [sweeper](super::sweeper) knows of it.
     is_enlisted: AtomicBool,
+}
+
+/// What stores are made by.
+struct Plan<'a> {
+    bounds: Bounds,
+    shards: usize,
+    touches: Option<&'a Arc<Touches>>,
+}
+
+impl Makes for Plan<'_> {
+    fn make<F: Form>(&self, number: usize) -> Table<F, State> {
+        let capacity = part(self.bounds.capacity, number, self.shards);
+        let absent_capacity = self.bounds.absent_capacity.div_ceil(self.shards as u64);
+        let bounds = Bounds { capacity, absent_capacity, ..self.bounds };
+        table(bounds, self.touches.cloned())
+    }
 }
 
 impl<K: ?Sized + Key, V: Value> Memory<K, V> {
@@ -71,18 +84,12 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
         let touches = (bounds.rule == Rule::Lru).then(|| Arc::new(Touches::new()));
         debug_assert!(touches.is_none() || shards == 1, "an exact order is one order");
-        let order = touches.as_ref();
-        let shard = |number| {
-            let capacity = part(bounds.capacity, number, shards);
-            let absent_capacity = bounds.absent_capacity.div_ceil(shards as u64);
-            Shard(table(Bounds { capacity, absent_capacity, ..bounds }, order.cloned()))
-        };
-        let shards = (0..shards).map(shard).collect();
+        let kept = Kept::new(shards, &Plan { bounds, shards, touches: touches.as_ref() });
         Arc::new_cyclic(|own| Self {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
             resizing: Mutex::new(()),
-            shards,
+            kept,
             touches,
             time_to_idle: bounds.time_to_idle,
             sizing,
@@ -108,56 +115,141 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             let fault = "capacity must be at least 1, and only a cache that has one can be resized";
             return Err(Error::new(ErrorKind::InvalidConfig, fault));
         }
-        let mut removals = Removals::none();
         let resizing = self.resizing.lock();
         self.capacity.store(capacity, Ordering::Relaxed);
-        for (number, shard) in self.shards.iter().enumerate() {
-            let part = part(capacity, number, self.shards.len());
-            let step = |store: &mut Store<'_, K, V>| store.resize(part, AT_ONCE);
-            while !self.change(&shard.0, Freeing::Now, &mut removals, step) {}
-        }
+        let removals = each!(&self.kept, shards => self.resize_all(shards, capacity));
         drop(resizing);
         Ok(self.notifying(removals))
     }
 
+    fn resize_all<F: Keeps<K, V>>(
+        &self,
+        shards: &[Shard<F>],
+        capacity: u64,
+    ) -> Removals<K::Owned, V> {
+        let mut removals = Removals::none();
+        for (number, shard) in shards.iter().enumerate() {
+            let part = part(capacity, number, shards.len());
+            let step = |store: &mut Store<'_, F>| store.resize(part, AT_ONCE);
+            while !self.change(&shard.0, Freeing::Now, &mut removals, step) {}
+        }
+        F::removals(removals)
+    }
+
     pub(super) fn peek(&self, key: Hashed<&K>) -> Option<Entry<V>> {
         let (hash, key) = (key.hash(), key.into_key());
-        let Some(pin) = pin() else {
-            let mut locked = self.shard(hash).lock();
-            return Store::new(locked.parts()).peek(short(hash), key, &self.settings.clock);
+        each!(&self.kept, shards => self.peek_in(shard(shards, hash), hash, key))
+    }
+
+    fn peek_in<F: Keeps<K, V>>(
+        &self,
+        table: &Table<F, State>,
+        hash: u64,
+        key: &K,
+    ) -> Option<Entry<V>> {
+        let clock = &self.settings.clock;
+        let entry = match pin() {
+            Some(pin) => {
+                let node = table.find(short(hash), F::is(key), &pin)?;
+                let is_dead = node.has_end() && node.is_dead(clock.now());
+                (!is_dead).then(|| node.entry())
+            }
+            None => Store::new(table.lock().parts()).peek(short(hash), F::is(key), clock),
         };
-        let node = self.find(hash, key, &pin)?;
-        let is_dead = node.has_end() && node.is_dead(self.settings.clock.now());
-        (!is_dead).then(|| node.entry())
+        entry.map(|entry| entry.map(F::value_out))
     }
 
     /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
     /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
+    #[inline]
     pub(super) fn with<R>(&self, key: Hashed<&K>, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
         let (hash, key) = (key.hash(), key.into_key());
+        match &self.kept {
+            Kept::Apart(all) => self.with_in(shard(all, hash), hash, key, read),
+            Kept::Within(all) => {
+                let table = shard(all, hash);
+                match self.glance(table, hash, key) {
+                    Sought::Found(value) => Some(read(Some(&value))),
+                    Sought::Missing => None,
+                    Sought::Further => self.with_in(table, hash, key, read),
+                }
+            }
+        }
+    }
+
+    /// The value of a plain entry, or that there is no entry, if that is seen at once.
+    #[inline(always)]
+    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Sought<V> {
+        let pin = if self.touches.is_none() { pin() } else { None };
+        let Some(pin) = pin else { return Sought::Further };
+        match table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin) {
+            Sought::Found(value) => {
+                self.sizing.note(hash);
+                Sought::Found(<Within as Keeps<K, V>>::value_out(value))
+            }
+            Sought::Missing => Sought::Missing,
+            Sought::Further => Sought::Further,
+        }
+    }
+
+    #[inline(never)]
+    fn with_in<F: Keeps<K, V>, R>(
+        &self,
+        table: &Table<F, State>,
+        hash: u64,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+    ) -> Option<R> {
         match pin() {
-            Some(pin) => self.hit(hash, key, &pin).map(|node| read(node.value())),
-            None => self.get_locked(hash, key).map(|entry| read(entry.value())),
+            Some(pin) => self.hit(table, hash, key, &pin).map(|node| F::with(&node, read)),
+            None => self.get_locked(table, hash, key).map(|entry| read(entry.value())),
+        }
+    }
+
+    #[inline(never)]
+    fn get_in<F: Keeps<K, V>>(
+        &self,
+        table: &Table<F, State>,
+        hash: u64,
+        key: &K,
+    ) -> Option<Entry<V>> {
+        match pin() {
+            Some(pin) => {
+                let node = self.hit(table, hash, key, &pin)?;
+                Some(node.entry().map(F::value_out))
+            }
+            None => self.get_locked(table, hash, key),
         }
     }
 
     /// Found entries.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().state().len()).sum()
+        self.sum(State::len)
     }
 
     pub(super) fn absent_len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().state().absent_len()).sum()
+        self.sum(State::absent_len)
     }
 
     pub(super) fn weight(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.0.lock().state().weight()).sum()
+        self.sum(State::weight)
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
         let mut total = MemoryStats::default();
-        self.shards.iter().for_each(|shard| total += shard.0.lock().state().stats());
+        self.each_state(|state| total += state.stats());
         total
+    }
+
+    fn sum<N: Sum>(&self, of: impl Fn(&State) -> N) -> N {
+        let mut all = Vec::new();
+        self.each_state(|state| all.push(of(state)));
+        all.into_iter().sum()
+    }
+
+    /// Looks at what each store knows, under its lock.
+    fn each_state(&self, mut look: impl FnMut(&State)) {
+        each!(&self.kept, shards => shards.iter().for_each(|shard| look(shard.0.lock().state())));
     }
 
     /// The hit ratios at other capacities, if they are measured.
@@ -184,10 +276,23 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         slot: usize,
         page: &mut Vec<(K::Owned, Entry<V>)>,
     ) -> Option<(usize, usize)> {
+        each!(&self.kept, shards => self.copy_from(shards.get(shard)?, slot, page))
+            .map_or(Some((shard + 1, 0)), |slot| Some((shard, slot)))
+    }
+
+    /// The same of one store; the slot to go on with.
+    fn copy_from<F: Keeps<K, V>>(
+        &self,
+        shard: &Shard<F>,
+        slot: usize,
+        page: &mut Vec<(K::Owned, Entry<V>)>,
+    ) -> Option<usize> {
         let now = self.settings.clock.now();
-        let mut locked = self.shards.get(shard)?.0.lock();
-        let next = Store::<K, V>::new(locked.parts()).copy(slot, AT_ONCE, now, page);
-        Some(next.map_or((shard + 1, 0), |slot| (shard, slot)))
+        let mut locked = shard.0.lock();
+        let mut add = |key: &F::Key, entry: Entry<F::Value>| {
+            page.push((F::key_out(key.clone()), entry.map(F::value_out)));
+        };
+        Store::new(locked.parts()).copy(slot, AT_ONCE, now, &mut add)
     }
 
     #[cfg(feature = "snapshot")]
@@ -198,21 +303,21 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Removes all that is dead; how many entries that were.
     pub(super) fn remove_expired(&self) -> usize {
         let now = self.settings.clock.now();
-        self.shards.iter().map(|shard| self.expire(&shard.0, now)).sum()
+        each!(&self.kept, shards => shards.iter().map(|shard| self.expire(&shard.0, now)).sum())
     }
 
     /// Removes what is dead in a shard, and lets others in between; how many entries that were.
-    fn expire(&self, shard: &Table<K::Owned, V, State>, now: Moment) -> usize {
+    fn expire<F: Keeps<K, V>>(&self, shard: &Table<F, State>, now: Moment) -> usize {
         let mut total = 0;
         loop {
             let mut removals = Removals::none();
-            let step = |store: &mut Store<'_, K, V>| match store.expire(now, AT_ONCE) {
+            let step = |store: &mut Store<'_, F>| match store.expire(now, AT_ONCE) {
                 (taken, true) => (taken + store.expire_presently(now), true),
                 more => more,
             };
             let (taken, is_done) = self.change(shard, Freeing::Now, &mut removals, step);
             total += taken;
-            drop(self.notifying(removals));
+            drop(self.notifying(F::removals(removals)));
             if is_done {
                 return total;
             }
@@ -229,16 +334,18 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     }
 
     fn has_mortals(&self) -> bool {
-        self.shards.iter().any(|shard| shard.0.lock().state().has_mortals())
+        let mut has_some = false;
+        self.each_state(|state| has_some |= state.has_mortals());
+        has_some
     }
 
     /// Changes a shard under its lock.
-    fn change<R>(
+    fn change<F: Form, R>(
         &self,
-        shard: &Table<K::Owned, V, State>,
+        shard: &Table<F, State>,
         freeing: Freeing,
-        removals: &mut Removals<K::Owned, V>,
-        change: impl FnOnce(&mut Store<'_, K, V>) -> R,
+        removals: &mut Removals<F::Key, F::Value>,
+        change: impl FnOnce(&mut Store<'_, F>) -> R,
     ) -> R {
         let mut locked = shard.lock();
         let mut store = Store::new(locked.parts());
@@ -270,60 +377,57 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     pub(super) fn close(&self) -> Removals<K::Owned, V> {
         // Closing twice finds nothing the second time, and that is all.
         let _ = self.closed.set(());
-        self.shards.iter().for_each(|shard| Store::<K, V>::new(shard.0.lock().parts()).close());
+        each!(&self.kept, shards => {
+            shards.iter().for_each(|shard| Store::new(shard.0.lock().parts()).close());
+        });
         self.clear()
-    }
-
-    /// The store of a hash, chosen by bits that the store itself does not go by.
-    #[inline]
-    fn shard(&self, hash: u64) -> &Table<K::Owned, V, State> {
-        &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)].0
-    }
-
-    #[inline(always)]
-    fn find<'a>(&'a self, hash: u64, key: &K, pin: &'a Pin) -> Option<Node<'a, K::Owned, V>> {
-        self.shard(hash).find(short(hash), key, pin)
     }
 
     /// The live entry of `key`, whose use is noted.
     #[inline(always)]
-    fn hit<'a>(&'a self, hash: u64, key: &K, pin: &'a Pin) -> Option<Node<'a, K::Owned, V>> {
-        let node = self.find(hash, key, pin)?;
-        if node.has_end() && !self.outlives_this(node) {
-            self.bury(hash, key);
+    fn hit<'a, F: Keeps<K, V>>(
+        &self,
+        table: &'a Table<F, State>,
+        hash: u64,
+        key: &K,
+        pin: &'a Pin,
+    ) -> Option<Node<'a, F>> {
+        let node = table.find(short(hash), F::is(key), pin)?;
+        if node.has_end() && !self.outlives_this(&node.notes()) {
+            self.bury(table, hash, key);
             return None;
         }
         match &self.touches {
-            None => node.mark().bump(),
-            Some(touches) => self.touch(touches, node.slot(), pin),
+            None => node.bump(),
+            Some(touches) => Self::touch(touches, table, node.slot(), pin),
         }
         self.sizing.note(hash);
         Some(node)
     }
 
     /// Notes a hit that changes the order. The pin says that the slot stays its entry's meanwhile.
-    fn touch(&self, touches: &Touches, slot: Slot, _pin: &Pin) {
-        let table = &self.shards[0].0;
+    #[inline(never)]
+    fn touch<F: Form>(touches: &Touches, table: &Table<F, State>, slot: Slot, _pin: &Pin) {
         match touches.note(slot) {
             Noted::Done => {}
             Noted::HalfFull => {
                 if let Some(mut locked) = table.try_lock() {
                     // All that there is to do: a store applies what was noted.
-                    _ = Store::<K, V>::new(locked.parts());
+                    _ = Store::new(locked.parts());
                 }
             }
-            Noted::Not => Store::<K, V>::new(table.lock().parts()).touch(slot),
+            Noted::Not => Store::new(table.lock().parts()).touch(slot),
         }
     }
 
     /// Whether an entry that has an end is live; if so, and if it dies unless it is used, that is put
     /// off.
     #[inline(never)]
-    fn outlives_this(&self, node: Node<'_, K::Owned, V>) -> bool {
+    fn outlives_this<C>(&self, notes: &Notes<'_, C>) -> bool {
         let now = self.settings.clock.now();
-        let is_live = !node.is_dead(now);
+        let is_live = !notes.is_dead(now);
         if is_live && let Some(idle) = self.time_to_idle {
-            node.idle_until(now + idle);
+            notes.idle_until(now + idle);
         }
         is_live
     }
@@ -331,18 +435,23 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Looks under the lock, as a thread has to that is ending.
     #[cold]
     #[inline(never)]
-    fn get_locked(&self, hash: u64, key: &K) -> Option<Entry<V>> {
-        let mut locked = self.shard(hash).lock();
+    fn get_locked<F: Keeps<K, V>>(
+        &self,
+        table: &Table<F, State>,
+        hash: u64,
+        key: &K,
+    ) -> Option<Entry<V>> {
+        let mut locked = table.lock();
         let mut store = Store::new(locked.parts());
-        match store.get(short(hash), key, &self.settings.clock) {
+        match store.get(short(hash), F::is(key), &self.settings.clock) {
             Look::Live(entry) => {
                 self.sizing.note(hash);
-                Some(entry)
+                Some(entry.map(F::value_out))
             }
             Look::Missing => None,
             Look::Dead => {
                 drop(locked);
-                self.bury(hash, key);
+                self.bury(table, hash, key);
                 None
             }
         }
@@ -350,12 +459,62 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Takes out an entry that a look-up found dead, if it still is there.
     #[cold]
-    fn bury(&self, hash: u64, key: &K) {
+    fn bury<F: Keeps<K, V>>(&self, table: &Table<F, State>, hash: u64, key: &K) {
         let mut removals = Removals::none();
         let now = self.settings.clock.now();
-        let bury = |store: &mut Store<'_, K, V>| store.remove_dead(short(hash), key, now);
-        self.change(self.shard(hash), Freeing::Together, &mut removals, bury);
-        drop(self.notifying(removals));
+        let bury = |store: &mut Store<'_, F>| store.remove_dead(short(hash), F::is(key), now);
+        self.change(table, Freeing::Together, &mut removals, bury);
+        drop(self.notifying(F::removals(removals)));
+    }
+
+    /// Stores an entry; what left for that, and what is handed back that no listener is told of.
+    fn put_in<F: Keeps<K, V>>(
+        &self,
+        table: &Table<F, State>,
+        hash: u64,
+        key: K::Owned,
+        Prepared { entry, weight }: Prepared<V>,
+    ) -> Removals<K::Owned, V> {
+        let now = Now::new(&self.settings.clock);
+        let entry = entry.map(F::value_in);
+        let new = Arrival { hash: short(hash), key: F::key_in(key), entry };
+        let mut removals = Removals::none();
+        let put = |store: &mut Store<'_, F>| store.put(new, weight, &now);
+        match self.change(table, Freeing::Together, &mut removals, put) {
+            Outcome::Kept => self.notifying(F::removals(removals)),
+            Outcome::Left(new, cause) => {
+                new.leave(cause, &mut removals);
+                self.notifying(F::removals(removals))
+            }
+            Outcome::Declined(new) => {
+                new.leave(Cause::Replaced, &mut removals);
+                F::removals(removals)
+            }
+        }
+    }
+
+    fn remove_in<F: Keeps<K, V>>(
+        &self,
+        table: &Table<F, State>,
+        hash: u64,
+        key: &K,
+    ) -> Removals<K::Owned, V> {
+        let mut removals = Removals::none();
+        let remove = |store: &mut Store<'_, F>| store.remove(short(hash), F::is(key));
+        self.change(table, Freeing::Now, &mut removals, remove);
+        F::removals(removals)
+    }
+
+    fn clear_all<F: Keeps<K, V>>(&self, shards: &[Shard<F>]) -> Removals<K::Owned, V> {
+        let mut all = Removals::none();
+        for shard in shards {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let clear = |store: &mut Store<'_, F>| store.clear(from, AT_ONCE);
+                next = self.change(&shard.0, Freeing::Now, &mut all, clear);
+            }
+        }
+        F::removals(all)
     }
 
     fn notifying(&self, mut removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
@@ -364,6 +523,12 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         }
         removals
     }
+}
+
+/// The store of a hash, chosen by bits that the store itself does not go by.
+#[inline(always)]
+fn shard<F: Form>(shards: &[Shard<F>], hash: u64) -> &Table<F, State> {
+    &shards[(hash >> 32) as usize & (shards.len() - 1)].0
 }
 
 /// The 32 bits of a hash that a store goes by. The others choose the shard.
@@ -384,19 +549,12 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
     fn get(&self, key: Hashed<&K>) -> Option<Entry<V>> {
         let (hash, key) = (key.hash(), key.into_key());
-        match pin() {
-            Some(pin) => self.hit(hash, key, &pin).map(Node::entry),
-            None => self.get_locked(hash, key),
-        }
+        each!(&self.kept, all => self.get_in(shard(all, hash), hash, key))
     }
 
-    #[inline(always)]
+    #[inline]
     fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
-        let (hash, key) = (key.hash(), key.into_key());
-        match pin() {
-            Some(pin) => self.hit(hash, key, &pin).map(|node| node.value().cloned()),
-            None => self.get_locked(hash, key).map(Entry::into_value),
-        }
+        self.with(key, |value: Option<&V>| value.cloned())
     }
 
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
@@ -412,45 +570,21 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
         let is_mortal = self.time_to_idle.is_some() || entry.entry.expiry().is_some();
-        let now = Now::new(&self.settings.clock);
-        let new = Arrival { hash: short(hash), key, entry: entry.entry };
-        let mut removals = Removals::none();
-        let put = |store: &mut Store<'_, K, V>| store.put(new, entry.weight, &now);
-        let outcome = self.change(self.shard(hash), Freeing::Together, &mut removals, put);
+        let removals = each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry));
         if is_mortal {
             self.enlist();
         }
-        match outcome {
-            Outcome::Kept => self.notifying(removals),
-            Outcome::Left(new, cause) => {
-                new.leave(cause, &mut removals);
-                self.notifying(removals)
-            }
-            Outcome::Declined(new) => {
-                new.leave(Cause::Replaced, &mut removals);
-                removals
-            }
-        }
+        removals
     }
 
     fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {
         let (hash, key) = (key.hash(), key.into_key());
-        let mut removals = Removals::none();
-        let remove = |store: &mut Store<'_, K, V>| store.remove(short(hash), key);
-        self.change(self.shard(hash), Freeing::Now, &mut removals, remove);
+        let removals = each!(&self.kept, all => self.remove_in(shard(all, hash), hash, key));
         self.notifying(removals)
     }
 
     fn clear(&self) -> Removals<K::Owned, V> {
-        let mut all = Removals::none();
-        for shard in &self.shards {
-            let mut next = Some(0);
-            while let Some(from) = next {
-                let clear = |store: &mut Store<'_, K, V>| store.clear(from, AT_ONCE);
-                next = self.change(&shard.0, Freeing::Now, &mut all, clear);
-            }
-        }
-        self.notifying(all)
+        self.notifying(each!(&self.kept, shards => self.clear_all(shards)))
     }
 }
 

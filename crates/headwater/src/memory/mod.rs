@@ -38,6 +38,7 @@
 mod bounds;
 mod builder;
 mod cache;
+mod kept;
 mod life;
 mod lists;
 #[expect(clippy::module_inception, reason = "it is the memory itself, behind both faces")]

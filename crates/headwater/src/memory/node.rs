@@ -1,6 +1,6 @@
 //! Entries on their way into the table, and out of it.
 
-use super::table::{LANES, Lane, Node, Slot};
+use super::table::{Form, LANES, Lane, Node, Notes, Slot};
 use crate::{Cause, Entry, Moment, Removals, Version};
 
 /// An entry with its key on its way into a store.
@@ -27,45 +27,55 @@ pub(super) fn notes(entry: &Entry<()>, idle_end: Option<Moment>) -> [Option<u64>
     notes
 }
 
-impl<K, V> Node<'_, K, V> {
-    fn moment(self, lane: Lane) -> Option<Moment> {
+impl<C> Notes<'_, C> {
+    fn moment(&self, lane: Lane) -> Option<Moment> {
         self.note(lane).and_then(Moment::from_bits)
     }
 
-    pub(super) fn expiry(self) -> Option<Moment> {
+    pub(super) fn expiry(&self) -> Option<Moment> {
         self.moment(Lane::Expiry)
     }
 
-    /// When it dies; `None` if it has no end, and no clock need be read.
-    #[inline]
-    pub(super) fn deadline(self) -> Option<Moment> {
+    /// When it dies, if ever.
+    pub(super) fn deadline(&self) -> Option<Moment> {
         if !self.has_end() {
             return None;
         }
         self.moment(Lane::IdleEnd).or_else(|| self.expiry())
     }
 
-    pub(super) fn is_dead(self, now: Moment) -> bool {
+    pub(super) fn is_dead(&self, now: Moment) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    pub(super) fn version(self) -> Option<Version> {
-        self.note(Lane::Version).map(Version::new)
-    }
-
     /// Lets it live until `until` at least, if it is not used, within what else ends its life.
-    pub(super) fn idle_until(self, until: Moment) {
+    pub(super) fn idle_until(&self, until: Moment) {
         let end = self.expiry().map_or(until, |end| end.min(until));
         self.raise(Lane::IdleEnd, end.bits());
     }
 }
 
-impl<V: Clone, K> Node<'_, K, V> {
+impl<F: Form> Node<'_, F> {
+    /// When it dies; `None` if it has no end, and no clock need be read.
+    #[inline]
+    pub(super) fn deadline(self) -> Option<Moment> {
+        if self.has_end() { self.notes().deadline() } else { None }
+    }
+
+    pub(super) fn is_dead(self, now: Moment) -> bool {
+        self.has_end() && self.notes().is_dead(now)
+    }
+
+    pub(super) fn version(self) -> Option<Version> {
+        self.notes().note(Lane::Version).map(Version::new)
+    }
+
     /// The entry, cloned.
     #[inline]
-    pub(super) fn entry(self) -> Entry<V> {
-        let loaded = self.moment(Lane::Loaded);
-        Entry::of_parts(self.value().cloned(), self.deadline(), loaded, self.version())
+    pub(super) fn entry(self) -> Entry<F::Value> {
+        let (notes, value) = (self.notes(), self.value().cloned());
+        let version = notes.note(Lane::Version).map(Version::new);
+        Entry::of_parts(value, notes.deadline(), notes.moment(Lane::Loaded), version)
     }
 }
 

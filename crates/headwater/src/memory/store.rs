@@ -1,6 +1,5 @@
 //! What one lock guards: entries by key, within their bounds.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::bounds::{Bounds, Rule};
@@ -9,10 +8,10 @@ use super::lists::{List, Lists};
 use super::node::{Arrival, Weights, notes};
 use super::policy::{Adaptive, Entries, Mark};
 use super::stats::MemoryStats;
-use super::table::{Freeing, Node, Slot, Table, Writer};
+use super::table::{Form, Freeing, IsIt, Node, Notes, Slot, Table, Writer};
 use super::touches::Touches;
 use super::wheel::Wheel;
-use crate::{Cause, Clock, Entry, Key, Moment, Removals, Value};
+use crate::{Cause, Clock, Entry, Moment, Removals};
 
 /// How many dead entries a put removes, so that what nobody asks for any more does not stay for ever.
 const EXPIRED_PER_PUT: usize = 16;
@@ -59,7 +58,7 @@ pub(super) struct State {
 
 /// A table, empty at first, that is kept within bounds. Its hits are noted in `touches`, where they
 /// change the order.
-pub(super) fn table<K, V>(bounds: Bounds, touches: Option<Arc<Touches>>) -> Table<K, V, State> {
+pub(super) fn table<F: Form>(bounds: Bounds, touches: Option<Arc<Touches>>) -> Table<F, State> {
     let state = State {
         bounds,
         weights: Weights::new(),
@@ -70,25 +69,25 @@ pub(super) fn table<K, V>(bounds: Bounds, touches: Option<Arc<Touches>>) -> Tabl
         stats: MemoryStats::default(),
         closed: false,
     };
-    Table::new(bounds.most_items(), bounds.patience(), state)
+    Table::new(bounds.limits(), state)
 }
 
 /// What the policy sees of the entries.
-struct Held<'a, 'b, K, V> {
-    writer: &'a Writer<'b, K, V>,
+struct Held<'a, 'b, F: Form> {
+    writer: &'a Writer<'b, F>,
     weights: &'a Weights,
 }
 
-impl<K, V> Entries for Held<'_, '_, K, V> {
+impl<F: Form> Entries for Held<'_, '_, F> {
     fn hash(&self, slot: Slot) -> u32 {
-        self.writer.node(slot).map_or(0, Node::hash)
+        self.writer.notes(slot).map_or(0, |notes| notes.hash())
     }
 
     fn weight(&self, slot: Slot) -> u64 {
         self.weights.get(slot)
     }
 
-    fn mark(&self, slot: Slot) -> Option<&Mark> {
+    fn mark(&self, slot: Slot) -> Option<Mark<'_>> {
         self.writer.node(slot).map(Node::mark)
     }
 }
@@ -119,18 +118,18 @@ impl State {
 }
 
 /// The list that an entry is on.
-fn list_of<K, V>(node: Node<'_, K, V>) -> List {
-    if node.is_absent() { List::Absent } else { node.mark().list() }
+fn list_of<C>(notes: &Notes<'_, C>) -> List {
+    if notes.is_absent() { List::Absent } else { notes.queue().list() }
 }
 
 /// A store, its lock held.
-pub(super) struct Store<'a, K: ?Sized + Key, V: Value> {
-    writer: Writer<'a, K::Owned, V>,
+pub(super) struct Store<'a, F: Form> {
+    writer: Writer<'a, F>,
     state: &'a mut State,
 }
 
-impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
-    pub(super) fn new((writer, state): (Writer<'a, K::Owned, V>, &'a mut State)) -> Self {
+impl<'a, F: Form> Store<'a, F> {
+    pub(super) fn new((writer, state): (Writer<'a, F>, &'a mut State)) -> Self {
         let mut store = Self { writer, state };
         store.apply_touches();
         store
@@ -161,43 +160,53 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
 
     /// Notes a hit in the order itself, if the entry has not left since.
     pub(super) fn touch(&mut self, slot: Slot) {
-        if let Some(node) = self.writer.node(slot) {
-            self.state.lists.touch(list_of(node), slot);
+        if let Some(notes) = self.writer.notes(slot) {
+            self.state.lists.touch(list_of(&notes), slot);
         }
     }
 
-    /// Looks for the live entry of `key`, which becomes the one used last, or, where the policy
+    /// Looks for the live entry of a key, which becomes the one used last, or, where the policy
     /// keeps the order, has its use noted.
-    pub(super) fn get(&mut self, hash: u32, key: &K, clock: &Clock) -> Look<V> {
-        let Some(node) = self.writer.find(hash, key) else { return Look::Missing };
+    pub(super) fn get(
+        &mut self,
+        hash: u32,
+        is_it: impl IsIt<F::Key>,
+        clock: &Clock,
+    ) -> Look<F::Value> {
+        let Some(node) = self.writer.find(hash, is_it) else { return Look::Missing };
         if node.has_end() {
             let now = clock.now();
             if node.is_dead(now) {
                 return Look::Dead;
             }
             if let Some(idle) = self.state.bounds.time_to_idle {
-                node.idle_until(now + idle);
+                node.notes().idle_until(now + idle);
             }
         }
         // Cloned first: if that panics, nothing has changed.
         let entry = node.entry();
         match self.state.bounds.rule {
-            Rule::Lru => self.state.lists.touch(list_of(node), node.slot()),
-            Rule::Adaptive => node.mark().bump(),
+            Rule::Lru => self.state.lists.touch(list_of(&node.notes()), node.slot()),
+            Rule::Adaptive => node.bump(),
         }
         Look::Live(entry)
     }
 
-    /// The live entry of `key`, and nothing changed.
-    pub(super) fn peek(&self, hash: u32, key: &K, clock: &Clock) -> Option<Entry<V>> {
-        let node = self.writer.find(hash, key)?;
+    /// The live entry of a key, and nothing changed.
+    pub(super) fn peek(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<F::Key>,
+        clock: &Clock,
+    ) -> Option<Entry<F::Value>> {
+        let node = self.writer.find(hash, is_it)?;
         let is_dead = node.has_end() && node.is_dead(clock.now());
         (!is_dead).then(|| node.entry())
     }
 
-    /// Takes out the entry of `key` if it is dead.
-    pub(super) fn remove_dead(&mut self, hash: u32, key: &K, now: Moment) {
-        let dead = self.writer.find(hash, key).filter(|node| node.is_dead(now));
+    /// Takes out the entry of a key if it is dead.
+    pub(super) fn remove_dead(&mut self, hash: u32, is_it: impl IsIt<F::Key>, now: Moment) {
+        let dead = self.writer.find(hash, is_it).filter(|node| node.is_dead(now));
         if let Some(slot) = dead.map(Node::slot) {
             self.take_out(slot, Cause::Expired);
         }
@@ -206,23 +215,23 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     /// Stores an entry in place of what its key had, unless that is of a newer version.
     pub(super) fn put(
         &mut self,
-        new: Arrival<K::Owned, V>,
+        new: Arrival<F::Key, F::Value>,
         weight: u64,
         now: &Now<'_>,
-    ) -> Outcome<K::Owned, V> {
+    ) -> Outcome<F::Key, F::Value> {
         if self.state.closed {
             return Outcome::Declined(new);
         }
         self.foresee(new.hash);
         let mut known = None;
-        if let Some(held) = self.writer.find(new.hash, new.key.borrow()) {
+        if let Some(held) = self.writer.find(new.hash, |key| *key == new.key) {
             let (is_live, slot) = (now.is_before(held.deadline()), held.slot());
             let versions = new.entry.version().zip(held.version());
             if is_live && versions.is_some_and(|(new, held)| new < held) {
                 self.state.stats.outdated += 1;
                 return Outcome::Declined(new);
             }
-            known = is_live.then(|| list_of(held));
+            known = is_live.then(|| list_of(&held.notes()));
             self.lift(slot, if is_live { Cause::Replaced } else { Cause::Expired });
         }
         if self.state.has_mortals() {
@@ -241,7 +250,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     fn foresee(&self, hash: u32) {
         let State { policy: Some(policy), lists, .. } = &*self.state else { return };
         policy.foresee(hash);
-        if let Some(oldest) = lists.coldest(List::Small).and_then(|slot| self.writer.node(slot)) {
+        if let Some(oldest) = lists.coldest(List::Small).and_then(|slot| self.writer.notes(slot)) {
             self.writer.foresee_key(oldest.hash());
             policy.foresee_loss(oldest.hash());
         }
@@ -255,8 +264,8 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         }
     }
 
-    pub(super) fn remove(&mut self, hash: u32, key: &K) {
-        if let Some(slot) = self.writer.find(hash, key).map(Node::slot) {
+    pub(super) fn remove(&mut self, hash: u32, is_it: impl IsIt<F::Key>) {
+        if let Some(slot) = self.writer.find(hash, is_it).map(Node::slot) {
             self.take_out(slot, Cause::Invalidated);
         }
     }
@@ -266,7 +275,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         &mut self,
         freeing: Freeing,
         listens: bool,
-        removals: &mut Removals<K::Owned, V>,
+        removals: &mut Removals<F::Key, F::Value>,
     ) {
         self.writer.settle(freeing, listens, removals);
     }
@@ -283,7 +292,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         let held = self.state.weight();
         let bounds = &mut self.state.bounds;
         bounds.capacity = capacity.max(held);
-        self.writer.set_limit(bounds.most_items());
+        self.writer.set_limits(bounds.limits());
         if let Some(policy) = &mut self.state.policy {
             policy.set_capacity(bounds.capacity);
         }
@@ -297,7 +306,8 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         for _ in 0..most * LOOKS_PER_EXPIRED {
             let Some(wheel) = &mut self.state.wheel else { return (taken, true) };
             let Some(slot) = wheel.take_due(now) else { return (taken, true) };
-            let Some(deadline) = self.writer.node(slot).and_then(Node::deadline) else { continue };
+            let notes = self.writer.notes(slot);
+            let Some(deadline) = notes.and_then(|notes| notes.deadline()) else { continue };
             // On the wheel in any case: who takes it out takes it off.
             wheel.insert(slot, deadline, 0);
             if deadline <= now {
@@ -315,25 +325,26 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     /// is left.
     pub(super) fn expire_presently(&mut self, now: Moment) -> usize {
         let Some(wheel) = &self.state.wheel else { return 0 };
-        let is_dead = |slot: &Slot| self.writer.node(*slot).is_some_and(|node| node.is_dead(now));
+        let is_dead =
+            |slot: &Slot| self.writer.notes(*slot).is_some_and(|notes| notes.is_dead(now));
         let dead: Vec<Slot> = wheel.presently().filter(is_dead).collect();
         dead.iter().for_each(|slot| self.take_out(*slot, Cause::Expired));
         dead.len()
     }
 
-    /// Adds copies of the live entries of `count` slots to `page`; the next ones to look at, if there
+    /// Has `add` given copies of the live entries of `count` slots; the next ones to look at, if there
     /// are more.
     pub(super) fn copy(
         &self,
         from: usize,
         count: usize,
         now: Moment,
-        page: &mut Vec<(K::Owned, Entry<V>)>,
+        add: &mut impl FnMut(&F::Key, Entry<F::Value>),
     ) -> Option<usize> {
         let mut slots = self.writer.slots(from);
         for slot in slots.by_ref().take(count) {
             if let Some(node) = self.writer.node(slot).filter(|node| !node.is_dead(now)) {
-                page.push((node.key().clone(), node.entry()));
+                add(node.key(), node.entry());
             }
         }
         slots.next().map(|_| from + count)
@@ -357,7 +368,7 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     }
 
     /// What an entry weighs here, by what its weigher said.
-    fn weight_of(&mut self, entry: &Entry<V>, said: u64) -> u64 {
+    fn weight_of(&mut self, entry: &Entry<F::Value>, said: u64) -> u64 {
         if !self.state.bounds.weighed || entry.is_absent() {
             return 1;
         }
@@ -368,11 +379,11 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     /// Stores an entry of a key that is not there; `known` is the list that the key was on.
     fn move_in(
         &mut self,
-        new: Arrival<K::Owned, V>,
+        new: Arrival<F::Key, F::Value>,
         weight: u64,
         now: &Now<'_>,
         known: Option<List>,
-    ) -> Outcome<K::Owned, V> {
+    ) -> Outcome<F::Key, F::Value> {
         let weight = self.weight_of(&new.entry, weight);
         let placed = if new.entry.is_absent() {
             self.make_room_for_absent()
@@ -430,12 +441,12 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
     /// Stores an entry in room that was made for it.
     fn settle_in(
         &mut self,
-        new: Arrival<K::Owned, V>,
+        new: Arrival<F::Key, F::Value>,
         list: List,
         weight: u64,
         now: &Now<'_>,
         is_known: bool,
-    ) -> Outcome<K::Owned, V> {
+    ) -> Outcome<F::Key, F::Value> {
         let Arrival { hash, key, entry } = new;
         let (value, entry) = entry.split();
         let idle_end = self.state.bounds.time_to_idle.map(|idle| {
@@ -451,13 +462,16 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
         };
         let State { policy, lists, weights, bounds, wheel, .. } = &mut *self.state;
         let numbers = self.writer.numbers();
-        if let Some(node) = self.writer.node(slot) {
-            node.mark().enter(list);
-            if is_known && bounds.rule == Rule::Adaptive {
-                // Written again is used.
-                node.mark().bump();
-            }
-            if let Some(deadline) = node.deadline() {
+        if is_known
+            && bounds.rule == Rule::Adaptive
+            && let Some(node) = self.writer.node(slot)
+        {
+            // Written again is used.
+            node.bump();
+        }
+        if let Some(notes) = self.writer.notes(slot) {
+            notes.queue().enter(list);
+            if let Some(deadline) = notes.deadline() {
                 let wheel = wheel.get_or_insert_with(|| Box::new(Wheel::new()));
                 wheel.insert(slot, deadline, numbers);
             }
@@ -485,8 +499,8 @@ impl<'a, K: ?Sized + Key, V: Value> Store<'a, K, V> {
 
     /// Strikes an entry off its list, and counts.
     fn strike(&mut self, slot: Slot, cause: Cause) {
-        let Some(node) = self.writer.node(slot) else { return };
-        let (list, has_end) = (list_of(node), node.has_end());
+        let Some(notes) = self.writer.notes(slot) else { return };
+        let (list, has_end) = (list_of(&notes), notes.has_end());
         let State { lists, weights, stats, wheel, .. } = &mut *self.state;
         lists.remove(list, slot, weights.get(slot));
         if let Some(wheel) = wheel.as_mut().filter(|_| has_end) {

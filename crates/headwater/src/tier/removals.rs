@@ -53,6 +53,21 @@ impl<K, V> Removals<K, V> {
         self.told.push((key, value));
     }
 
+    /// The same of other types, for who listens; what only has to be dropped is.
+    pub(crate) fn map<L, W>(
+        mut self,
+        key: impl Fn(K) -> L,
+        value: impl Fn(V) -> W,
+    ) -> Removals<L, W> {
+        let change = |(k, v, cause): (K, Option<V>, Cause)| (key(k), v.map(&value), cause);
+        Removals {
+            first: self.first.take().map(change),
+            rest: std::mem::take(&mut self.rest).into_iter().map(change).collect(),
+            told: Vec::new(),
+            listener: None,
+        }
+    }
+
     /// Has `listener` called for each on drop.
     pub fn notify(&mut self, listener: Option<&RemovalListener<K, V>>) {
         self.listener = listener.cloned();

@@ -13,7 +13,7 @@ use crate::{Cause, Removals};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Freeing, LANES, Node, Slot, Table, pin};
+use table::{Apart, Form, Freeing, LANES, Limits, Node, Slot, Sought, Table, Within, pin};
 use touches::{Noted, Touches};
 
 /// A value that is seen to be dropped.
@@ -29,29 +29,62 @@ impl Drop for Life {
     }
 }
 
-struct World {
-    table: Table<u32, Watched, ()>,
+/// A form of table, with values in it that are numbers.
+trait Kind: Form<Key: From<u32>> {
+    fn of(number: u32, alive: &Arc<AtomicUsize>) -> Self::Value;
+
+    /// The number of a value that is read, looked at twice with others in between.
+    fn number(value: &Self::Value) -> u32;
+}
+
+impl Kind for Apart<u32, Watched> {
+    fn of(number: u32, alive: &Arc<AtomicUsize>) -> Watched {
+        alive.fetch_add(1, SeqCst);
+        Watched(number, std::sync::Arc::new(Life(Arc::clone(alive), false.into())))
+    }
+
+    fn number(value: &Watched) -> u32 {
+        for _ in 0..2 {
+            thread::yield_now();
+            assert!(!value.1.1.load(SeqCst), "nothing is dropped that is read");
+        }
+        value.0
+    }
+}
+
+impl Kind for Within {
+    fn of(number: u32, _: &Arc<AtomicUsize>) -> u64 {
+        number.into()
+    }
+
+    fn number(value: &u64) -> u32 {
+        *value as u32
+    }
+}
+
+struct World<F: Kind> {
+    table: Table<F, ()>,
     alive: Arc<AtomicUsize>,
 }
 
-impl World {
+impl<F: Kind> World<F> {
     fn new(patience: usize) -> Arc<Self> {
         let alive = Arc::new(AtomicUsize::new(0));
-        Arc::new(Self { table: Table::new(100, patience, ()), alive })
+        let limits = Limits { most: 100, usual: 100, patience };
+        Arc::new(Self { table: Table::new(limits, ()), alive })
     }
 
     /// All keys have one hash, so that they meet in the same buckets.
     fn put(&self, key: u32, value: u32) {
-        self.alive.fetch_add(1, SeqCst);
-        let life = std::sync::Arc::new(Life(Arc::clone(&self.alive), false.into()));
+        let value = F::of(value, &self.alive);
         let mut removals = Removals::none();
         {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
-            if let Some(held) = writer.find(7, &key).map(Node::slot) {
+            if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
                 writer.lift(held, Cause::Replaced);
             }
-            let kept = writer.insert(7, key, Some(Watched(value, life)), [None; LANES]);
+            let kept = writer.insert(7, key.into(), Some(value), [None; LANES]);
             assert!(kept.is_ok());
             writer.settle(Freeing::Together, false, &mut removals);
         }
@@ -63,7 +96,7 @@ impl World {
         {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
-            if let Some(held) = writer.find(7, &key).map(Node::slot) {
+            if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
                 writer.remove(held, Cause::Invalidated);
             }
             writer.settle(freeing, false, &mut removals);
@@ -71,17 +104,13 @@ impl World {
         drop(removals);
     }
 
-    /// What a reader sees, looked at twice with others in between.
+    /// What a reader sees.
     fn read(&self, key: u32) -> Option<u32> {
         let pin = pin()?;
-        let node = self.table.find(7, &key, &pin)?;
-        let value = node.value()?;
-        for _ in 0..2 {
-            thread::yield_now();
-            assert!(!value.1.1.load(SeqCst), "nothing is dropped that is read");
-            assert_eq!(*node.key(), key);
-        }
-        Some(value.0)
+        let node = self.table.find(7, |held| *held == key.into(), &pin)?;
+        let value = F::number(node.value()?);
+        assert!(*node.key() == key.into());
+        Some(value)
     }
 }
 
@@ -97,7 +126,7 @@ fn explore(test: impl Fn() + Send + Sync + 'static, schedules: usize) {
 fn nothing_is_freed_while_it_is_read() {
     explore(
         || {
-            let world = World::new(1);
+            let world = World::<Apart<u32, Watched>>::new(1);
             world.put(1, 0);
             let readers = [1, 2].map(|key| {
                 let world = Arc::clone(&world);
@@ -123,58 +152,104 @@ fn nothing_is_freed_while_it_is_read() {
     );
 }
 
+fn a_key_that_is_replaced_stays<F: Kind + Send + Sync>()
+where
+    Table<F, ()>: Send + Sync,
+{
+    let world = World::<F>::new(2);
+    world.put(1, 0);
+    let writer = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || {
+            for value in 1..4 {
+                world.put(1, value);
+                // The index grows, buckets overflow, and entries move within them.
+                (0..12).for_each(|key| world.put(value * 100 + key, 0));
+                world.remove(value * 100, Freeing::Together);
+            }
+        })
+    };
+    let mut last = 0;
+    for _ in 0..6 {
+        let seen = world.read(1).expect("it is there all the time");
+        assert!(seen >= last);
+        last = seen;
+    }
+    writer.join().unwrap();
+    assert_eq!(world.read(1), Some(3));
+}
+
 #[test]
 fn a_key_that_is_replaced_is_never_away_and_never_goes_back() {
-    explore(
-        || {
-            let world = World::new(2);
-            world.put(1, 0);
-            let writer = {
-                let world = Arc::clone(&world);
-                thread::spawn(move || {
-                    for value in 1..4 {
-                        world.put(1, value);
-                        // The index grows, and buckets overflow.
-                        (0..12).for_each(|key| world.put(value * 100 + key, 0));
-                    }
-                })
-            };
-            let mut last = 0;
-            for _ in 0..6 {
-                let seen = world.read(1).expect("it is there all the time");
-                assert!(seen >= last);
-                last = seen;
+    explore(a_key_that_is_replaced_stays::<Apart<u32, Watched>>, 300);
+    explore(a_key_that_is_replaced_stays::<Within>, 300);
+}
+
+fn what_was_removed_is_not_seen<F: Kind + Send + Sync>()
+where
+    Table<F, ()>: Send + Sync,
+{
+    let world = World::<F>::new(1);
+    world.put(1, 0);
+    let gone = Arc::new(AtomicBool::new(false));
+    let reader = {
+        let (world, gone) = (Arc::clone(&world), Arc::clone(&gone));
+        thread::spawn(move || {
+            for _ in 0..4 {
+                let is_gone = gone.load(SeqCst);
+                assert!(!is_gone || world.read(1).is_none());
             }
-            writer.join().unwrap();
-            assert_eq!(world.read(1), Some(3));
-        },
-        300,
-    );
+        })
+    };
+    world.put(2, 0);
+    world.remove(1, Freeing::Together);
+    gone.store(true, SeqCst);
+    world.put(3, 0);
+    reader.join().unwrap();
 }
 
 #[test]
 fn what_was_removed_is_not_seen_by_who_begins_after_that() {
+    explore(what_was_removed_is_not_seen::<Apart<u32, Watched>>, 3_000);
+    explore(what_was_removed_is_not_seen::<Within>, 3_000);
+}
+
+/// Values that say whose they are, in one bucket whose entries come, go and move.
+#[test]
+fn who_glances_at_a_number_sees_its_own_or_nothing() {
     explore(
         || {
-            let world = World::new(1);
-            world.put(1, 0);
-            let gone = Arc::new(AtomicBool::new(false));
-            let reader = {
-                let (world, gone) = (Arc::clone(&world), Arc::clone(&gone));
+            let world = World::<Within>::new(1);
+            (1..4).for_each(|key| world.put(key, key * 10));
+            let writer = {
+                let world = Arc::clone(&world);
                 thread::spawn(move || {
-                    for _ in 0..4 {
-                        let is_gone = gone.load(SeqCst);
-                        assert!(!is_gone || world.read(1).is_none());
-                    }
+                    world.remove(1, Freeing::Now);
+                    world.put(4, 40);
+                    world.put(2, 21);
+                    world.remove(3, Freeing::Now);
+                    world.put(1, 10);
                 })
             };
-            world.put(2, 0);
-            world.remove(1, Freeing::Together);
-            gone.store(true, SeqCst);
-            world.put(3, 0);
-            reader.join().unwrap();
+            let mut newest = 20;
+            for _ in 0..3 {
+                for key in 1..5 {
+                    let pin = pin().unwrap();
+                    let seen = world.table.glance(7, |held| *held == u64::from(key), &pin);
+                    let Sought::Found(seen) = seen else {
+                        assert!(key != 2 || matches!(seen, Sought::Further), "it is there");
+                        continue;
+                    };
+                    assert_eq!(seen as u32 / 10, key);
+                    if key == 2 {
+                        assert!(seen >= newest, "it never goes back");
+                        newest = seen;
+                    }
+                }
+            }
+            writer.join().unwrap();
         },
-        3_000,
+        5_000,
     );
 }
 

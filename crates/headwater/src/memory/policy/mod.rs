@@ -43,7 +43,7 @@ use self::sketch::Sketch;
 use super::lists::{List, Lists};
 use super::table::Slot;
 
-pub(super) use self::mark::Mark;
+pub(super) use self::mark::{Mark, Queue, Uses};
 
 /// Small's share in the beginning, and within which bounds it adapts.
 const FIRST_SHARE: f64 = 0.1;
@@ -64,7 +64,7 @@ const MOST_TURNS: usize = 4;
 pub(super) trait Entries {
     fn hash(&self, slot: Slot) -> u32;
     fn weight(&self, slot: Slot) -> u64;
-    fn mark(&self, slot: Slot) -> Option<&Mark>;
+    fn mark(&self, slot: Slot) -> Option<Mark<'_>>;
 
     fn is_used(&self, slot: Slot) -> bool {
         self.mark(slot).is_some_and(Mark::is_used)

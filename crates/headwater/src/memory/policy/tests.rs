@@ -1,11 +1,18 @@
 use super::*;
+use std::sync::atomic::{AtomicU8, AtomicU16};
 
 /// Entries of one weight, or of their own, whose keys are numbers.
 #[derive(Default)]
 struct Shelf {
     keys: Vec<Option<u32>>,
     weights: Vec<u64>,
-    marks: Vec<Mark>,
+    marks: Vec<(AtomicU16, AtomicU8)>,
+}
+
+impl Shelf {
+    fn list(&self, slot: Slot) -> List {
+        self.mark(slot).expect("it was added").list()
+    }
 }
 
 impl Entries for Shelf {
@@ -17,8 +24,10 @@ impl Entries for Shelf {
         self.weights[slot as usize]
     }
 
-    fn mark(&self, slot: Slot) -> Option<&Mark> {
-        self.marks.get(slot as usize)
+    fn mark(&self, slot: Slot) -> Option<Mark<'_>> {
+        self.marks
+            .get(slot as usize)
+            .map(|(uses, queue)| Mark::new(Uses::new(uses, 0), Queue::new(queue)))
     }
 }
 
@@ -55,7 +64,7 @@ impl Cache {
     /// Whether a key was there; it then is.
     fn ask(&mut self, key: u32, weight: u64) -> bool {
         if self.holds(key) {
-            self.shelf.marks[Self::slot(key) as usize].bump();
+            Uses::new(&self.shelf.marks[Self::slot(key) as usize].0, 0).bump();
             return true;
         }
         let (list, loser) = self.policy.admit(hash(key), weight, &mut self.lists, &self.shelf);
@@ -73,18 +82,19 @@ impl Cache {
         if slot >= self.shelf.keys.len() {
             self.shelf.keys.resize(slot + 1, None);
             self.shelf.weights.resize(slot + 1, 0);
-            self.shelf.marks.resize_with(slot + 1, Mark::default);
+            self.shelf.marks.resize_with(slot + 1, Default::default);
         }
         self.shelf.keys[slot] = Some(key);
         self.shelf.weights[slot] = weight;
-        self.shelf.marks[slot].begin_anew();
-        self.shelf.marks[slot].enter(list);
+        let mark = self.shelf.mark(slot as Slot).expect("it was added");
+        mark.begin_anew();
+        mark.enter(list);
         self.lists.push(list, slot as Slot, weight, 0);
         self.policy.settle(&mut self.lists, &self.shelf);
     }
 
     fn evict(&mut self, slot: Slot) {
-        let list = self.shelf.marks[slot as usize].list();
+        let list = self.shelf.list(slot);
         self.lists.remove(list, slot, self.shelf.weights[slot as usize]);
         self.shelf.keys[slot as usize] = None;
     }
@@ -92,7 +102,7 @@ impl Cache {
     fn validate(&self) {
         for list in [List::Main, List::Small] {
             let order = self.lists.order(list);
-            assert!(order.iter().all(|&slot| self.shelf.marks[slot as usize].list() == list));
+            assert!(order.iter().all(|&slot| self.shelf.list(slot) == list));
             let weights = order.iter().map(|&slot| self.shelf.weights[slot as usize]);
             assert_eq!(weights.sum::<u64>(), self.lists.weight(list));
         }

@@ -1,4 +1,5 @@
 use super::super::bounds::UNBOUNDED;
+use super::super::table::{Apart, Limits, Within};
 use super::*;
 use crate::{Sleep, TimeSource, Version};
 use std::time::Duration;
@@ -25,23 +26,31 @@ const COUNTED: Bounds =
     Bounds { rule: Rule::Lru, capacity: 8, absent_capacity: 3, weighed: false, time_to_idle: None };
 
 /// Hashes of few values, so that keys collide.
-fn arrival(key: u8, entry: Entry<u32>) -> Arrival<u8, u32> {
-    Arrival { hash: u32::from(key % 4), key, entry }
+fn arrival<F: Numbers>(key: u8, entry: Entry<u32>) -> Arrival<F::Key, F::Value> {
+    Arrival { hash: u32::from(key % 4), key: key.into(), entry: entry.map(F::Value::from) }
 }
+
+/// A form whose keys and values can be numbers.
+pub(in crate::memory) trait Numbers:
+    Form<Key: From<u8> + Copy, Value: From<u32>>
+{
+}
+
+impl<F: Form<Key: From<u8> + Copy, Value: From<u32>>> Numbers for F {}
 
 /// A store, and what left it since somebody looked.
-struct Shelf {
-    table: Table<u8, u32, State>,
-    left: Removals<u8, u32>,
+struct Shelf<F: Numbers = Apart<u8, u32>> {
+    table: Table<F, State>,
+    left: Removals<F::Key, F::Value>,
 }
 
-impl Shelf {
-    fn new(bounds: Bounds) -> Self {
+impl<F: Numbers> Shelf<F> {
+    fn of(bounds: Bounds) -> Self {
         Self { table: table(bounds, None), left: Removals::none() }
     }
 
     /// Does something under the lock, and looks whether all is right after it.
-    fn with<R>(&mut self, change: impl FnOnce(&mut Store<'_, u8, u32>) -> R) -> R {
+    fn with<R>(&mut self, change: impl FnOnce(&mut Store<'_, F>) -> R) -> R {
         let mut locked = self.table.lock();
         let mut store = Store::new(locked.parts());
         let outcome = change(&mut store);
@@ -61,7 +70,9 @@ impl Shelf {
     }
 
     fn holds(&mut self, key: u8) -> bool {
-        self.with(|store| store.writer.find(u32::from(key % 4), &key).is_some())
+        self.with(|store| {
+            store.writer.find(u32::from(key % 4), |held| *held == key.into()).is_some()
+        })
     }
 
     /// Removes what is dead, a few at a time, and looks whether nothing dead is left.
@@ -76,7 +87,7 @@ impl Shelf {
 
     /// What became of a put: whether it changed anything, and how many left.
     fn put(&mut self, key: u8, weight: u64) -> (bool, usize) {
-        let new = arrival(key, Entry::found(1));
+        let new = arrival::<F>(key, Entry::found(1));
         let clock = Clock::new(At(at(0)));
         let outcome = self.with(|store| store.put(new, weight, &Now::new(&clock)));
         let own = usize::from(!matches!(outcome, Outcome::Kept));
@@ -84,7 +95,13 @@ impl Shelf {
     }
 }
 
-impl Store<'_, u8, u32> {
+impl Shelf {
+    fn new(bounds: Bounds) -> Self {
+        Self::of(bounds)
+    }
+}
+
+impl<F: Numbers> Store<'_, F> {
     /// Recounts everything.
     fn validate(&self) {
         let State { lists, weights, bounds, policy, .. } = &*self.state;
@@ -112,9 +129,12 @@ impl Store<'_, u8, u32> {
 
     fn validate_node(&self, list: List, slot: Slot) {
         let node = self.writer.node(slot).expect("a slot on a list holds a node");
-        assert_eq!(list_of(node), list);
-        assert_eq!(self.writer.find(node.hash(), node.key()).map(Node::slot), Some(slot));
-        let (deadline, expiry) = (node.deadline(), node.expiry());
+        assert_eq!(list_of(&node.notes()), list);
+        assert_eq!(
+            self.writer.find(node.hash(), |key| key == node.key()).map(Node::slot),
+            Some(slot)
+        );
+        let (deadline, expiry) = (node.deadline(), node.notes().expiry());
         assert!(deadline <= expiry || expiry.is_none());
         let has_end = self.state.bounds.time_to_idle.is_some() || expiry.is_some();
         assert_eq!(deadline.is_some(), has_end);
@@ -134,24 +154,25 @@ fn random_entry(second: u64) -> Entry<u32> {
 }
 
 /// One random operation; `step` is also the time in quarters of a second.
-fn operate(shelf: &mut Shelf, step: u64) {
+fn operate<F: Numbers>(shelf: &mut Shelf<F>, step: u64) {
     let second = step / 4;
     let (key, clock) = (fastrand::u8(..24), Clock::new(At(at(second))));
     let hash = u32::from(key % 4);
+    let is_it = |held: &F::Key| *held == key.into();
     let bounds = shelf.table.lock().state().bounds;
     match fastrand::u8(..20) {
         0..8 => {
-            if matches!(shelf.with(|store| store.get(hash, &key, &clock)), Look::Dead) {
+            if matches!(shelf.with(|store| store.get(hash, is_it, &clock)), Look::Dead) {
                 shelf.left();
-                shelf.with(|store| store.remove_dead(hash, &key, at(second)));
+                shelf.with(|store| store.remove_dead(hash, is_it, at(second)));
                 assert_eq!(shelf.left(), 1);
             }
         }
         8..16 => {
-            let (new, weight) = (arrival(key, random_entry(second)), fastrand::u64(..24));
+            let (new, weight) = (arrival::<F>(key, random_entry(second)), fastrand::u64(..24));
             let _ = shelf.with(|store| store.put(new, weight, &Now::new(&clock)));
         }
-        16 => shelf.with(|store| store.remove(hash, &key)),
+        16 => shelf.with(|store| store.remove(hash, is_it)),
         17 if bounds.capacity != UNBOUNDED => {
             let capacity = fastrand::u64(1..30);
             while !shelf.with(|store| store.resize(capacity, 2)) {}
@@ -178,6 +199,8 @@ fn random_operations_leave_every_count_and_link_right() {
         for rule in [Rule::Lru, Rule::Adaptive] {
             let mut shelf = Shelf::new(Bounds { rule, ..bounds });
             (0..6_000).for_each(|step| operate(&mut shelf, step));
+            let mut shelf = Shelf::<Within>::of(Bounds { rule, ..bounds });
+            (0..6_000).for_each(|step| operate(&mut shelf, step));
         }
     }
 }
@@ -185,11 +208,11 @@ fn random_operations_leave_every_count_and_link_right() {
 #[test]
 fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
-    shelf.with(|store| store.writer.set_limit(2));
+    shelf.with(|store| store.writer.set_limits(Limits { most: 2, usual: 2, patience: 1 }));
     assert_eq!(shelf.put(1, 1), (true, 0));
     assert_eq!(shelf.put(2, 1), (true, 0));
     let clock = Clock::new(At(at(0)));
-    let absent = arrival(9, Entry::absent());
+    let absent = arrival::<Apart<u8, u32>>(9, Entry::absent());
     let absent = shelf.with(|store| store.put(absent, 1, &Now::new(&clock)));
     assert!(matches!(absent, Outcome::Left(_, Cause::Evicted)));
     assert_eq!((shelf.len(), shelf.table.lock().state().absent_len()), (2, 0));
@@ -230,7 +253,8 @@ fn what_is_dead_is_removed_a_few_at_a_time_and_to_the_last() {
     let clock = Clock::new(At(at(0)));
     for key in 0..10 {
         let entry = Entry::found(1).expires_at(at(u64::from(key % 2) + 1));
-        let _ = shelf.with(|store| store.put(arrival(key, entry), 1, &Now::new(&clock)));
+        let new = arrival::<Apart<u8, u32>>(key, entry);
+        let _ = shelf.with(|store| store.put(new, 1, &Now::new(&clock)));
     }
     // Their tick is not over.
     assert_eq!(shelf.with(|store| store.expire(at(1), 3)), (0, true));

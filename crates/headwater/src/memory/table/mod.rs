@@ -14,21 +14,31 @@
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.
 #![allow(unsafe_code, reason = "each use says which of the three above it rests on")]
 
+mod apart;
 mod barrier;
+mod bits;
+mod form;
 mod index;
 mod prefetch;
 mod readers;
 mod records;
 mod shared;
 mod slots;
+mod within;
+#[cfg(test)]
+mod within_tests;
 mod writer;
 
+pub(super) use self::apart::Apart;
+pub(super) use self::bits::{from_bits, is_small, is_small_key, to_bits};
+pub(super) use self::form::{Form, IsIt, Sought};
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::records::Pin;
 pub(super) use self::shared::Table;
-pub(super) use self::slots::{LANES, Lane, Node, Slot};
-pub(super) use self::writer::{Freeing, Writer};
+pub(super) use self::slots::{LANES, Lane, Node, Notes, Slot};
+pub(super) use self::within::Within;
+pub(super) use self::writer::{Freeing, Limits, Writer};
 
 #[cfg(test)]
 mod tests;

@@ -1,75 +1,86 @@
 //! The table itself: what readers share, behind it the writer.
 
+use super::form::{Form, IsIt, Sought};
 use super::index::Index;
 use super::records::Pin;
 use super::slots::{Node, Slots};
-use super::writer::{Book, Writer};
+use super::within::Within;
+use super::writer::{Book, Limits, Writer};
 use crate::sync::{AtomicPtr, Mutex, MutexGuard, Ordering};
-use std::borrow::Borrow;
 
 /// What readers use.
-pub(super) struct Shared<K, V> {
-    pub(super) index: AtomicPtr<Index>,
-    pub(super) slots: Slots<K, V>,
+pub(super) struct Shared<F: Form> {
+    pub(super) index: AtomicPtr<Index<F::Bucket>>,
+    pub(super) slots: Slots<F::Content>,
 }
 
 /// Entries by key, and `S`, what the writer keeps about them.
-pub(in crate::memory) struct Table<K, V, S> {
-    shared: Shared<K, V>,
-    writer: Mutex<(Book, S)>,
+pub(in crate::memory) struct Table<F: Form, S> {
+    shared: Shared<F>,
+    writer: Mutex<(Book<F>, S)>,
 }
 
 // SAFETY: entries are handed out by reference to any thread, and by value to the writer, which any
 // thread may be; the rest is atomic or behind the mutex.
-unsafe impl<K: Send + Sync, V: Send + Sync, S: Send> Sync for Table<K, V, S> {}
+unsafe impl<F, S: Send> Sync for Table<F, S> where F: Form<Key: Send + Sync, Value: Send + Sync> {}
 // SAFETY: it owns its entries.
-unsafe impl<K: Send, V: Send, S: Send> Send for Table<K, V, S> {}
+unsafe impl<F: Form<Key: Send, Value: Send>, S: Send> Send for Table<F, S> {}
 
-impl<K, V, S> Table<K, V, S> {
-    /// An empty table for up to `limit` entries. Up to `patience` entries that left may wait until they are freed together.
-    pub(in crate::memory) fn new(limit: usize, patience: usize, state: S) -> Self {
-        let (book, index) = Book::new(limit, patience);
+impl<F: Form, S> Table<F, S> {
+    /// An empty table.
+    pub(in crate::memory) fn new(limits: Limits, state: S) -> Self {
+        let (book, index) = Book::new(limits);
         let shared = Shared { index: AtomicPtr::new(index), slots: Slots::new() };
         Self { shared, writer: Mutex::new((book, state)) }
     }
 
     /// Finds the entry of a key.
     #[inline(always)]
-    pub(in crate::memory) fn find<'a, Q>(
+    pub(in crate::memory) fn find<'a>(
         &'a self,
         hash: u32,
-        key: &Q,
+        is_it: impl IsIt<F::Key>,
         _pin: &'a Pin,
-    ) -> Option<Node<'a, K, V>>
-    where
-        Q: ?Sized + Eq,
-        K: Borrow<Q>,
-    {
+    ) -> Option<Node<'a, F>> {
         // SAFETY: an index that was published is freed only after everybody who is pinned now has
         // moved on (2), so not before `'a` ends.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
         let slots = &self.shared.slots;
-        index.find(hash, |slot| {
-            // SAFETY: a slot in the index holds an entry (1), and is emptied only after everybody who
-            // is pinned now has moved on (2).
-            let node = unsafe { slots.node(slot) };
-            (node.key().borrow() == key).then_some(node)
-        })
+        // SAFETY: a slot in the index holds an entry (1), and is emptied only after everybody who is
+        // pinned now has moved on (2).
+        index.find(hash, move |bucket| unsafe { F::find(bucket, slots, hash, is_it) })
     }
 
     /// Waits for the lock.
-    pub(in crate::memory) fn lock(&self) -> Locked<'_, K, V, S> {
+    pub(in crate::memory) fn lock(&self) -> Locked<'_, F, S> {
         Locked { shared: &self.shared, guard: self.writer.lock() }
     }
 
     /// Does not wait for it; `None` if somebody has it.
-    pub(in crate::memory) fn try_lock(&self) -> Option<Locked<'_, K, V, S>> {
+    pub(in crate::memory) fn try_lock(&self) -> Option<Locked<'_, F, S>> {
         let guard = self.writer.try_lock()?;
         Some(Locked { shared: &self.shared, guard })
     }
 }
 
-impl<K, V, S> Drop for Table<K, V, S> {
+impl<S> Table<Within, S> {
+    /// The value of a plain entry, whose use is noted. Who is told to look further has to
+    /// [find](Self::find) the entry: it may be special, or not where it should be, or somebody changes
+    /// something there.
+    #[inline(always)]
+    pub(in crate::memory) fn glance(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<u64>,
+        _pin: &Pin,
+    ) -> Sought<u64> {
+        // SAFETY: as in `find`.
+        let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
+        index.home_of(hash).glance(is_it)
+    }
+}
+
+impl<F: Form, S> Drop for Table<F, S> {
     fn drop(&mut self) {
         let mut locked = self.writer.lock();
         // SAFETY: `&mut self` says that nobody looks any more.
@@ -78,19 +89,19 @@ impl<K, V, S> Drop for Table<K, V, S> {
 }
 
 /// The table's lock, held.
-pub(in crate::memory) struct Locked<'a, K, V, S> {
-    shared: &'a Shared<K, V>,
-    guard: MutexGuard<'a, (Book, S)>,
+pub(in crate::memory) struct Locked<'a, F: Form, S> {
+    shared: &'a Shared<F>,
+    guard: MutexGuard<'a, (Book<F>, S)>,
 }
 
-impl<K, V, S> Locked<'_, K, V, S> {
+impl<F: Form, S> Locked<'_, F, S> {
     /// What the writer keeps.
     pub(in crate::memory) fn state(&self) -> &S {
         &self.guard.1
     }
 
     /// The writer, and what it keeps.
-    pub(in crate::memory) fn parts(&mut self) -> (Writer<'_, K, V>, &mut S) {
+    pub(in crate::memory) fn parts(&mut self) -> (Writer<'_, F>, &mut S) {
         let (book, state) = &mut *self.guard;
         (Writer::new(self.shared, book), state)
     }

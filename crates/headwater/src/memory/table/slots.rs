@@ -5,11 +5,11 @@
 //! *lanes* beside the slots, of which a segment has memory only from the first entry that needs it.
 
 use super::super::lists::HEADS;
-use super::super::policy::Mark;
+use super::super::policy::{Mark, Queue, Uses};
+use super::form::Form;
 use super::prefetch::prefetch;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::sync::atomic;
 
 /// The number of a slot. It stays an entry's own until the entry has left. The first ones are the
 /// heads of the lists and hold nothing.
@@ -58,35 +58,54 @@ const IS_FULL: u8 = 1 << 5;
 /// The entry has not left.
 const IS_LIVE: u8 = 1 << 6;
 
-/// A slot with room for an entry.
-pub(super) struct Cell<K, V> {
+/// A slot with room for an entry: what all have, and what one [form](super::form) of table has.
+pub(in crate::memory) struct Cell<C> {
     hash: AtomicU32,
-    mark: Mark,
+    pub(super) uses: atomic::AtomicU16,
+    queue: atomic::AtomicU8,
     state: AtomicU8,
-    key: UnsafeCell<MaybeUninit<K>>,
-    value: UnsafeCell<MaybeUninit<V>>,
+    pub(super) content: C,
 }
 
-impl<K, V> Cell<K, V> {
+impl<C: Default> Cell<C> {
     fn empty() -> Self {
         Self {
             hash: AtomicU32::new(0),
-            mark: Mark::default(),
+            uses: atomic::AtomicU16::new(0),
+            queue: atomic::AtomicU8::new(0),
             state: AtomicU8::new(0),
-            key: UnsafeCell::new(MaybeUninit::uninit()),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
+            content: C::default(),
         }
     }
+}
 
+impl<C> Cell<C> {
+    #[inline(always)]
     fn state(&self) -> u8 {
         self.state.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hash(&self) -> u32 {
+        self.hash.load(Ordering::Relaxed)
+    }
+
+    /// Whether its entry has a value.
+    #[inline(always)]
+    pub(super) fn is_found(&self) -> bool {
+        self.state() & IS_ABSENT == 0
+    }
+
+    /// Whether something ends its entry's life.
+    #[inline(always)]
+    pub(super) fn has_end(&self) -> bool {
+        self.state() & HAS_END != 0
     }
 }
 
 /// The slots of a cache. Pointers are those of the segments less the place of their first slot, so
 /// that a place added to one is the place's cell.
-pub(super) struct Slots<K, V> {
-    segments: [AtomicPtr<Cell<K, V>>; SEGMENTS],
+pub(in crate::memory) struct Slots<C> {
+    segments: [AtomicPtr<Cell<C>>; SEGMENTS],
     lanes: [[AtomicPtr<AtomicU64>; SEGMENTS]; LANES],
 }
 
@@ -154,7 +173,7 @@ fn segment_of(place: u32) -> usize {
     (place | 1).ilog2() as usize
 }
 
-impl<K, V> Slots<K, V> {
+impl<C: Default> Slots<C> {
     pub(super) fn new() -> Self {
         Self {
             segments: std::array::from_fn(|_| AtomicPtr::default()),
@@ -175,37 +194,28 @@ impl<K, V> Slots<K, V> {
         let whole = (first as usize).min((u32::MAX - first) as usize);
         let is_cut = stock.allocated + FIRST < first as usize;
         let len = if is_cut || wanted == 0 { whole } else { whole.min(wanted) };
-        let cells: Box<[Cell<K, V>]> = (0..len).map(|_| Cell::empty()).collect();
-        let cells = Box::into_raw(cells).cast::<Cell<K, V>>();
+        let cells: Box<[Cell<C>]> = (0..len).map(|_| Cell::empty()).collect();
+        let cells = Box::into_raw(cells).cast::<Cell<C>>();
         self.segments[segment].store(cells.wrapping_sub(first as usize), Ordering::Release);
         stock.lens[segment] = len as u32;
         (stock.fresh, stock.end) = (first, first + len as u32);
         stock.allocated += len;
         true
     }
+}
 
+impl<C> Slots<C> {
     /// The cell of a slot.
     ///
     /// # Safety
     /// There has to be memory for the slot: it was taken from this stock.
     #[inline]
-    unsafe fn cell(&self, slot: Slot) -> &Cell<K, V> {
+    pub(super) unsafe fn cell(&self, slot: Slot) -> &Cell<C> {
         let place = place_of(slot);
         let segment = self.segments[segment_of(place)].load(Ordering::Relaxed);
         // SAFETY: the segment of a slot that was taken is allocated, is not freed before `self` is
         // dropped, and has the slot at this place of it.
         unsafe { &*segment.wrapping_add(place as usize) }
-    }
-
-    /// The entry of a slot, be it one that has left already.
-    ///
-    /// # Safety
-    /// The slot has to hold an entry, and go on to hold it for `'a`.
-    #[inline]
-    pub(super) unsafe fn node<'a>(&'a self, slot: Slot) -> Node<'a, K, V> {
-        // SAFETY: a slot that holds an entry was taken.
-        let cell = unsafe { self.cell(slot) };
-        Node { slot, cell, slots: self }
     }
 
     /// Whether an entry that has not left is in the slot.
@@ -222,31 +232,23 @@ impl<K, V> Slots<K, V> {
         }
     }
 
-    /// Fills a slot.
+    /// Notes what an entry has beside its key and value, before these are kept.
     ///
     /// # Safety
     /// The slot was taken from the stock, holds nothing, and no other thread knows it.
-    pub(super) unsafe fn fill(
+    pub(super) unsafe fn begin(
         &self,
         stock: &Stock,
         slot: Slot,
         hash: u32,
-        key: K,
-        value: Option<V>,
+        is_found: bool,
         notes: [Option<u64>; LANES],
-    ) {
+    ) -> &Cell<C> {
         // SAFETY: it was taken.
         let cell = unsafe { self.cell(slot) };
         cell.hash.store(hash, Ordering::Relaxed);
-        cell.mark.begin_anew();
-        let mut state = IS_FULL | IS_LIVE;
-        // SAFETY: nobody else looks at the slot, and what is overwritten needs no drop.
-        unsafe { (*cell.key.get()).write(key) };
-        match value {
-            // SAFETY: as above.
-            Some(value) => _ = unsafe { (*cell.value.get()).write(value) },
-            None => state |= IS_ABSENT,
-        }
+        Mark::new(Uses::new(&cell.uses, 0), Queue::new(&cell.queue)).begin_anew();
+        let mut state = IS_FULL | IS_LIVE | if is_found { 0 } else { IS_ABSENT };
         for lane in Lane::ALL {
             if let Some(note) = notes[lane as usize] {
                 self.note(stock, slot, lane).store(note, Ordering::Relaxed);
@@ -254,6 +256,7 @@ impl<K, V> Slots<K, V> {
             }
         }
         cell.state.store(state, Ordering::Relaxed);
+        cell
     }
 
     /// A slot's place in a lane. The slot was taken from the stock.
@@ -283,34 +286,28 @@ impl<K, V> Slots<K, V> {
         cell.state.store(cell.state() & !IS_LIVE, Ordering::Relaxed);
     }
 
-    /// Takes the entry out of a slot, which is free from then on.
+    /// Has a slot free whose entry was taken out.
     ///
     /// # Safety
-    /// The slot has to hold an entry, and nobody may look at it any more.
-    pub(super) unsafe fn empty(&self, stock: &mut Stock, slot: Slot) -> (K, Option<V>) {
-        // SAFETY: a slot that holds an entry was taken.
-        let cell = unsafe { self.cell(slot) };
-        let is_found = cell.state() & IS_ABSENT == 0;
-        cell.state.store(0, Ordering::Relaxed);
+    /// The slot was taken from the stock, and nobody may look at it any more.
+    pub(super) unsafe fn empty(&self, stock: &mut Stock, slot: Slot) {
+        // SAFETY: it was taken.
+        unsafe { self.cell(slot) }.state.store(0, Ordering::Relaxed);
         stock.free.push(slot);
-        // SAFETY: the entry's key was written, nobody else looks at it, and the state says now that
-        // it is gone, so that it is not read again.
-        let key = unsafe { (*cell.key.get()).assume_init_read() };
-        // SAFETY: as the key, where the entry is a found one.
-        let value = is_found.then(|| unsafe { (*cell.value.get()).assume_init_read() });
-        (key, value)
     }
 
-    /// Drops all entries and frees all memory.
+    /// Frees all memory, after `discard` has dropped what is in cells that hold an entry.
     ///
     /// # Safety
     /// Nobody may look at any of it any more.
-    pub(super) unsafe fn free(&mut self, stock: &mut Stock) {
+    pub(super) unsafe fn free(&mut self, stock: &mut Stock, discard: impl Fn(&Cell<C>)) {
         for slot in stock.used(0) {
-            // SAFETY: the slot was taken at least once.
-            if stock.holds(place_of(slot)) && unsafe { self.cell(slot) }.state() & IS_FULL != 0 {
-                // SAFETY: it holds an entry, and nobody looks.
-                drop(unsafe { self.empty(stock, slot) });
+            if stock.holds(place_of(slot)) {
+                // SAFETY: the slot was taken at least once.
+                let cell = unsafe { self.cell(slot) };
+                if cell.state() & IS_FULL != 0 {
+                    discard(cell);
+                }
             }
         }
         for (segment, len) in stock.lens.iter_mut().enumerate() {
@@ -339,75 +336,108 @@ unsafe fn free_slice<T>(less: *mut T, first: usize, len: usize) {
 }
 
 /// An entry where it is stored.
-pub(in crate::memory) struct Node<'a, K, V> {
-    slot: Slot,
-    cell: &'a Cell<K, V>,
-    slots: &'a Slots<K, V>,
+pub(in crate::memory) struct Node<'a, F: Form> {
+    pub(super) slot: Slot,
+    pub(super) slots: &'a Slots<F::Content>,
+    pub(super) seen: F::Seen<'a>,
 }
 
-impl<K, V> Clone for Node<'_, K, V> {
+impl<F: Form> Clone for Node<'_, F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<K, V> Copy for Node<'_, K, V> {}
+impl<F: Form> Copy for Node<'_, F> {}
 
-impl<'a, K, V> Node<'a, K, V> {
+impl<'a, F: Form> Node<'a, F> {
+    #[inline]
     pub(in crate::memory) fn slot(self) -> Slot {
         self.slot
     }
 
-    #[inline]
     pub(in crate::memory) fn hash(self) -> u32 {
-        self.cell.hash.load(Ordering::Relaxed)
+        F::cell(&self).hash()
     }
 
     #[inline]
-    pub(in crate::memory) fn key(self) -> &'a K {
-        // SAFETY: a node is made of a slot that holds an entry for `'a`, whose key was written before
-        // anybody could find it, and is not written again until it is gone.
-        unsafe { (*self.cell.key.get()).assume_init_ref() }
+    pub(in crate::memory) fn key(&self) -> &F::Key {
+        F::key(self)
     }
 
     /// The value; `None` for an entry that says "absent".
-    #[inline]
-    pub(in crate::memory) fn value(self) -> Option<&'a V> {
-        let is_found = self.cell.state() & IS_ABSENT == 0;
-        // SAFETY: as the key; a found entry has a value.
-        is_found.then(|| unsafe { (*self.cell.value.get()).assume_init_ref() })
+    #[inline(always)]
+    pub(in crate::memory) fn value(&self) -> Option<&F::Value> {
+        let is_found = F::is_plain(self) || F::cell(self).is_found();
+        // SAFETY: it is a found one.
+        is_found.then(|| unsafe { F::value(self) })
     }
 
-    pub(in crate::memory) fn is_absent(self) -> bool {
-        self.cell.state() & IS_ABSENT != 0
+    #[inline(always)]
+    pub(in crate::memory) fn mark(self) -> Mark<'a> {
+        Mark::new(F::uses(&self), self.notes().queue())
     }
 
-    #[inline]
-    pub(in crate::memory) fn mark(self) -> &'a Mark {
-        &self.cell.mark
+    /// Notes a use.
+    #[inline(always)]
+    pub(in crate::memory) fn bump(self) {
+        F::uses(&self).bump();
     }
 
     /// Whether something ends its life.
-    #[inline]
+    #[inline(always)]
     pub(in crate::memory) fn has_end(self) -> bool {
-        self.cell.state() & HAS_END != 0
+        !F::is_plain(&self) && F::cell(&self).has_end()
+    }
+
+    /// What it says beside key and value.
+    #[inline(always)]
+    pub(in crate::memory) fn notes(self) -> Notes<'a, F::Content> {
+        Notes { slot: self.slot, slots: self.slots, cell: F::cell(&self) }
+    }
+}
+
+/// What an entry says beside its key and value.
+pub(in crate::memory) struct Notes<'a, C> {
+    pub(super) slot: Slot,
+    pub(super) slots: &'a Slots<C>,
+    pub(super) cell: &'a Cell<C>,
+}
+
+impl<'a, C> Notes<'a, C> {
+    pub(in crate::memory) fn hash(&self) -> u32 {
+        self.cell.hash()
+    }
+
+    pub(in crate::memory) fn is_absent(&self) -> bool {
+        !self.cell.is_found()
+    }
+
+    /// Whether something ends its life.
+    pub(in crate::memory) fn has_end(&self) -> bool {
+        self.cell.has_end()
+    }
+
+    /// Which queue a found entry is in.
+    pub(in crate::memory) fn queue(&self) -> Queue<'a> {
+        Queue::new(&self.cell.queue)
     }
 
     /// What it has in a lane.
     #[inline]
-    pub(in crate::memory) fn note(self, lane: Lane) -> Option<u64> {
+    pub(in crate::memory) fn note(&self, lane: Lane) -> Option<u64> {
         self.lane(lane).map(|note| note.load(Ordering::Relaxed))
     }
 
     /// Raises what it has in a lane, if it has that.
-    pub(in crate::memory) fn raise(self, lane: Lane, to: u64) {
+    pub(in crate::memory) fn raise(&self, lane: Lane, to: u64) {
         if let Some(note) = self.lane(lane) {
             note.fetch_max(to, Ordering::Relaxed);
         }
     }
 
     #[inline]
-    fn lane(self, lane: Lane) -> Option<&'a AtomicU64> {
+    fn lane(&self, lane: Lane) -> Option<&'a AtomicU64> {
         if self.cell.state() & lane.bit() == 0 {
             return None;
         }

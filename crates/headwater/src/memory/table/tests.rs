@@ -1,13 +1,16 @@
+use super::form::{Bucket, Sought};
 use super::index::Index;
-use super::{Freeing, Lane, Node, Slot, Table, pin};
+use super::within_tests::listed;
+use super::{Apart, Form, Freeing, LANES, Lane, Limits, Node, Slot, Table, Within, pin};
 use crate::{Cause, Removals};
 use std::collections::HashMap;
 
-fn model(hashes: u32) {
+/// Lists, replaces and takes out at random what `item` makes of slots, and looks whether all is there.
+fn model<B: Bucket>(hashes: u32, item: impl Fn(Slot) -> B::Item) {
     let mut random = fastrand::Rng::with_seed(3);
-    let index = Index::new(40);
+    let index = Index::<B>::new(40);
     let mut listed = HashMap::<Slot, u32>::new();
-    for _ in 0..20_000 {
+    for _ in 0..if cfg!(miri) { 300 } else { 20_000 } {
         let slot = random.u32(1..100);
         match listed.get(&slot).copied() {
             Some(hash) if random.bool() => {
@@ -17,24 +20,31 @@ fn model(hashes: u32) {
             Some(hash) => {
                 let new = random.u32(1..100);
                 if !listed.contains_key(&new) {
-                    index.replace(hash, slot, new);
+                    index.replace(hash, slot, item(new));
                     listed.remove(&slot);
                     listed.insert(new, hash);
                 }
             }
             None if index.has_room() => {
                 let hash = random.u32(..hashes).wrapping_mul(0x9E37_79B9);
-                index.insert(hash, slot);
+                index.insert(hash, item(slot));
                 listed.insert(slot, hash);
             }
             None => {}
         }
         assert_eq!(index.len(), listed.len());
         for (slot, hash) in &listed {
-            let is_it = |found| (found == *slot).then_some(found);
-            assert_eq!(index.find(*hash, is_it), Some(*slot));
+            let (bucket, place) = index.place(*hash, *slot).expect("it is listed");
+            assert_eq!(bucket.place(*hash, *slot), Some(place));
+            // Who looks without the lock comes to the same bucket.
+            let look = |seen: &B| match std::ptr::eq(seen, bucket) {
+                true => Sought::Found(()),
+                false if seen.has_passed() => Sought::Further,
+                false => Sought::Missing,
+            };
+            assert_eq!(index.find(*hash, look), Some(()));
         }
-        let mut slots: Vec<Slot> = index.slots().collect();
+        let mut slots: Vec<Slot> = index.items().map(|item| B::slot(&item)).collect();
         slots.sort_unstable();
         let mut expected: Vec<Slot> = listed.keys().copied().collect();
         expected.sort_unstable();
@@ -46,56 +56,70 @@ fn model(hashes: u32) {
 
 #[test]
 fn what_is_listed_is_found_however_hashes_fall() {
-    model(u32::MAX);
-    model(4);
-    model(1);
+    for hashes in [u32::MAX, 4, 1] {
+        model::<<Apart<u8, u8> as Form>::Bucket>(hashes, |slot| slot);
+        model::<<Within as Form>::Bucket>(hashes, listed);
+    }
 }
 
-/// Puts a string by a number whose hash is itself.
-fn put(table: &Table<u32, String, ()>, key: u32, removals: &mut Removals<u32, String>) {
+fn limits(most: usize, patience: usize) -> Limits {
+    Limits { most, usual: most, patience }
+}
+
+/// Puts an entry by a number whose hash is itself.
+fn put<F: Form<Key = K>, K: From<u32> + Copy + Eq>(
+    table: &Table<F, ()>,
+    key: u32,
+    value: F::Value,
+    removals: &mut Removals<K, F::Value>,
+) {
     let mut locked = table.lock();
     let mut writer = locked.parts().0;
-    if let Some(held) = writer.find(key, &key).map(Node::slot) {
+    if let Some(held) = writer.find(key, |held| *held == key.into()).map(Node::slot) {
         writer.lift(held, Cause::Replaced);
     }
-    let value = Some(key.to_string());
-    writer.insert(key, key, value, [None, None, Some(u64::from(key)), None]).unwrap();
+    let notes = [None, None, Some(u64::from(key)), None];
+    assert!(writer.insert(key, key.into(), Some(value), notes).is_ok());
     writer.settle(Freeing::Together, true, removals);
 }
 
 #[test]
 fn what_is_read_stays_while_it_is_replaced_and_the_table_grows() {
-    let table = Table::<u32, String, ()>::new(10_000, 4, ());
+    let table = Table::<Apart<u32, String>, ()>::new(limits(10_000, 4), ());
     let mut removals = Removals::none();
-    put(&table, 7, &mut removals);
+    put(&table, 7, 7.to_string(), &mut removals);
     let pin = pin().unwrap();
-    let node = table.find(7, &7, &pin).unwrap();
+    let node = table.find(7, |held| *held == 7, &pin).unwrap();
     for round in 0..3 {
-        (0..200).for_each(|key| put(&table, key, &mut removals));
+        (0..200).for_each(|key| put(&table, key, key.to_string(), &mut removals));
         assert_eq!(removals.len(), 1 + round * 200, "told at once, as a clone");
     }
     assert_eq!((node.value().map(String::as_str), *node.key()), (Some("7"), 7));
-    assert_eq!(node.note(Lane::Loaded), Some(7));
-    let newer = table.find(7, &7, &pin).unwrap();
+    assert_eq!(node.notes().note(Lane::Loaded), Some(7));
+    let newer = table.find(7, |held| *held == 7, &pin).unwrap();
     assert_ne!(node.slot(), newer.slot());
     drop(pin);
-    put(&table, 8, &mut removals);
+    put(&table, 8, 8.to_string(), &mut removals);
 }
 
-#[test]
-fn threads_read_while_one_writes() {
-    let table = Table::<u32, String, ()>::new(10_000, 4, ());
+/// A thread writes, and another reads that sees what was written, or nothing.
+fn read_while_one_writes<F: Form<Key = K>, K: From<u32> + Copy + Eq + Send + Sync>(
+    value: fn(u32) -> F::Value,
+) where
+    F::Value: PartialEq + Send + Sync,
+{
+    let table = Table::<F, ()>::new(limits(10_000, 4), ());
     let rounds = if cfg!(miri) { 3 } else { 50 };
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for _ in 0..rounds {
                 let mut removals = Removals::none();
-                (0..64).for_each(|key| put(&table, key, &mut removals));
+                (0..64).for_each(|key| put(&table, key, value(key), &mut removals));
                 let mut locked = table.lock();
                 let mut writer = locked.parts().0;
                 for key in (0..64).step_by(3) {
-                    let slot = writer.find(key, &key).map(Node::slot).unwrap();
-                    writer.remove(slot, Cause::Invalidated);
+                    let slot = writer.find(key, |held| *held == key.into()).map(Node::slot);
+                    writer.remove(slot.unwrap(), Cause::Invalidated);
                 }
                 writer.settle(Freeing::Now, false, &mut removals);
             }
@@ -103,8 +127,9 @@ fn threads_read_while_one_writes() {
         while !writer.is_finished() {
             for key in 0..64 {
                 let pin = pin().unwrap();
-                let seen = table.find(key, &key, &pin).and_then(Node::value);
-                assert!(seen.is_none_or(|seen| *seen == key.to_string()));
+                let seen = table.find(key, |held| *held == key.into(), &pin);
+                let seen = seen.as_ref().and_then(Node::value);
+                assert!(seen.is_none_or(|seen| *seen == value(key)));
             }
         }
     });
@@ -112,11 +137,41 @@ fn threads_read_while_one_writes() {
 }
 
 #[test]
+fn threads_read_while_one_writes() {
+    read_while_one_writes::<Apart<u32, String>, _>(|key| key.to_string());
+    read_while_one_writes::<Within, _>(|key| u64::from(key) << 20);
+}
+
+#[test]
+fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
+    let table = Table::<Within, ()>::new(limits(100, 4), ());
+    let pin = pin().unwrap();
+    let glance = |key: u64| match table.glance(7, |held| *held == key, &pin) {
+        Sought::Found(value) => value,
+        Sought::Missing => 0,
+        Sought::Further => 1,
+    };
+    let mut locked = table.lock();
+    for (key, value, notes) in [
+        (1, Some(10), [None, None, Some(5), Some(6)]),
+        (2, None, [None; LANES]),
+        (3, Some(30), [Some(9), None, None, None]),
+    ] {
+        locked.parts().0.insert(7, key, value, notes).unwrap();
+    }
+    assert_eq!([1, 2, 3, 4].map(glance), [10, 1, 1, 0]);
+    let node = locked.parts().0.find(7, |held| *held == 1).map(Node::slot).unwrap();
+    assert!(locked.parts().0.node(node).unwrap().mark().is_used(), "its use is noted");
+    locked.parts().0.remove(node, Cause::Invalidated);
+    assert_eq!(glance(1), 0);
+}
+
+#[test]
 fn slots_of_who_is_read_for_long_do_not_scatter() {
-    let table = Table::<u32, String, ()>::new(50, 2, ());
+    let table = Table::<Apart<u32, String>, ()>::new(limits(50, 2), ());
     let pin = pin().unwrap();
     let mut removals = Removals::none();
-    (0..40).cycle().take(1_000).for_each(|key| put(&table, key, &mut removals));
+    (0..40).cycle().take(1_000).for_each(|key| put(&table, key, key.to_string(), &mut removals));
     let numbers = table.lock().parts().0.numbers();
     assert!(numbers < 4_096, "{numbers}");
     drop(pin);

@@ -1,62 +1,80 @@
 //! What the one who holds the lock can do.
 
+use super::form::{Bucket, Form, IsIt};
 use super::index::Index;
 use super::readers;
 use super::records::Reader;
 use super::shared::Shared;
-use super::slots::{LANES, Node, Slot, Stock};
+use super::slots::{Cell, LANES, Node, Notes, Slot, Stock};
 use crate::sync::Ordering;
 use crate::{Cause, Removals};
-use std::borrow::Borrow;
 use std::collections::VecDeque;
 
 /// As many entries as slots can be told apart, with many more that may be waiting to be freed.
 const MOST_ENTRIES: usize = 1 << 31;
 
+/// The part by which an index grows that has more than the usual entries.
+const GROWTH_BEYOND: usize = 16;
+
 /// The entries that an index has room for at first.
 const FIRST_ROOM: usize = 20;
 
+/// How many entries a table may have.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::memory) struct Limits {
+    /// At any time, within [`MOST_ENTRIES`].
+    pub(in crate::memory) most: usize,
+    /// So many that memory for more comes little by little.
+    pub(in crate::memory) usual: usize,
+    /// How many of those that left may wait until they are freed together.
+    pub(in crate::memory) patience: usize,
+}
+
+impl Limits {
+    fn bounded(self) -> Self {
+        Self { most: self.most.min(MOST_ENTRIES), ..self }
+    }
+}
+
 /// What left and may still be read.
-struct Leaver {
+struct Leaver<F: Form> {
     slot: Slot,
+    left: F::Left,
     /// Why, until the removal was told.
     cause: Option<Cause>,
 }
 
 /// An index that was replaced and may still be read.
-struct OldIndex(*mut Index);
+struct OldIndex<F: Form>(*mut Index<F::Bucket>);
 
 // SAFETY: it is owned, and an index is atomics and plain numbers.
-unsafe impl Send for OldIndex {}
+unsafe impl<F: Form> Send for OldIndex<F> {}
 
 /// What left together, and who has to move on before it is freed.
-struct Batch {
-    leavers: Vec<Leaver>,
-    indexes: Vec<OldIndex>,
+struct Batch<F: Form> {
+    leavers: Vec<Leaver<F>>,
+    indexes: Vec<OldIndex<F>>,
     readers: Vec<Reader>,
 }
 
 /// What the writer knows about the table.
-pub(super) struct Book {
-    patience: usize,
-    /// No more entries than these.
-    limit: usize,
-    index: OldIndex,
+pub(super) struct Book<F: Form> {
+    limits: Limits,
+    index: OldIndex<F>,
     stock: Stock,
     /// An entry that was lifted, and is still listed: its hash and its slot.
     lifted: Option<(u32, Slot)>,
-    leavers: Vec<Leaver>,
-    indexes: Vec<OldIndex>,
-    batches: VecDeque<Batch>,
+    leavers: Vec<Leaver<F>>,
+    indexes: Vec<OldIndex<F>>,
+    batches: VecDeque<Batch<F>>,
 }
 
-impl Book {
+impl<F: Form> Book<F> {
     /// A book, and the index that readers are to see.
-    pub(super) fn new(limit: usize, patience: usize) -> (Self, *mut Index) {
+    pub(super) fn new(limits: Limits) -> (Self, *mut Index<F::Bucket>) {
         let index = Box::into_raw(Box::new(Index::new(FIRST_ROOM)));
         let book = Self {
-            patience,
-            limit: limit.min(MOST_ENTRIES),
+            limits: limits.bounded(),
             index: OldIndex(index),
             stock: Stock::new(),
             lifted: None,
@@ -71,9 +89,9 @@ impl Book {
     ///
     /// # Safety
     /// Nobody may look at any of it any more.
-    pub(super) unsafe fn free<K, V>(&mut self, shared: &mut Shared<K, V>) {
-        // SAFETY: the caller says so.
-        unsafe { shared.slots.free(&mut self.stock) };
+    pub(super) unsafe fn free(&mut self, shared: &mut Shared<F>) {
+        // SAFETY: the caller says so, and each cell is given once.
+        unsafe { shared.slots.free(&mut self.stock, |cell| F::discard(cell)) };
         self.indexes.push(OldIndex(self.index.0));
         let old = self.batches.drain(..).flat_map(|batch| batch.indexes);
         for index in self.indexes.drain(..).chain(old) {
@@ -93,20 +111,20 @@ pub(in crate::memory) enum Freeing {
 }
 
 /// The one who may change a table.
-pub(in crate::memory) struct Writer<'a, K, V> {
-    shared: &'a Shared<K, V>,
-    book: &'a mut Book,
+pub(in crate::memory) struct Writer<'a, F: Form> {
+    shared: &'a Shared<F>,
+    book: &'a mut Book<F>,
 }
 
-impl<'a, K, V> Writer<'a, K, V> {
-    pub(super) fn new(shared: &'a Shared<K, V>, book: &'a mut Book) -> Self {
+impl<'a, F: Form> Writer<'a, F> {
+    pub(super) fn new(shared: &'a Shared<F>, book: &'a mut Book<F>) -> Self {
         let mut writer = Self { shared, book };
         // A panic of user code may have come in between.
         writer.unlink_lifted();
         writer
     }
 
-    fn index(&self) -> &Index {
+    fn index(&self) -> &Index<F::Bucket> {
         // SAFETY: the book's own index is freed only after it was replaced, by `&mut self`.
         unsafe { &*self.book.index.0 }
     }
@@ -118,13 +136,12 @@ impl<'a, K, V> Writer<'a, K, V> {
 
     /// Whether one more entry is within the limit.
     pub(in crate::memory) fn has_room(&self) -> bool {
-        self.len() < self.book.limit
+        self.len() < self.book.limits.most
     }
 
-    /// Changes how many entries there may be, which [`MOST_ENTRIES`] bounds. It may be less than there
-    /// are: then there is no room.
-    pub(in crate::memory) fn set_limit(&mut self, limit: usize) {
-        self.book.limit = limit.min(MOST_ENTRIES);
+    /// Changes how many entries there may be. It may be less than there are: then there is no room.
+    pub(in crate::memory) fn set_limits(&mut self, limits: Limits) {
+        self.book.limits = limits.bounded();
     }
 
     /// How many slots there are numbers for, those of heads included.
@@ -133,24 +150,34 @@ impl<'a, K, V> Writer<'a, K, V> {
     }
 
     #[inline]
-    pub(in crate::memory) fn find<Q>(&self, hash: u32, key: &Q) -> Option<Node<'_, K, V>>
-    where
-        Q: ?Sized + Eq,
-        K: Borrow<Q>,
-    {
+    pub(in crate::memory) fn find(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<F::Key>,
+    ) -> Option<Node<'_, F>> {
         let slots = &self.shared.slots;
-        self.index().find(hash, |slot| {
-            // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only (3).
-            let node = unsafe { slots.node(slot) };
-            (node.key().borrow() == key).then_some(node)
-        })
+        // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only (3).
+        self.index().find(hash, move |bucket| unsafe { F::find(bucket, slots, hash, is_it) })
     }
 
     /// The entry of a slot, if one is there that has not left.
-    pub(in crate::memory) fn node(&self, slot: Slot) -> Option<Node<'_, K, V>> {
+    pub(in crate::memory) fn node(&self, slot: Slot) -> Option<Node<'_, F>> {
+        let cell = self.cell(slot)?;
+        // SAFETY: who has not left is listed (1), and is emptied by `&mut self` only (3).
+        let seen = unsafe { F::look(self.index(), slot, cell) }?;
+        Some(Node { slot, slots: &self.shared.slots, seen })
+    }
+
+    /// What the entry of a slot says beside key and value, if one is there that has not left.
+    pub(in crate::memory) fn notes(&self, slot: Slot) -> Option<Notes<'_, F::Content>> {
+        Some(Notes { slot, slots: &self.shared.slots, cell: self.cell(slot)? })
+    }
+
+    /// The cell of an entry that has not left.
+    fn cell(&self, slot: Slot) -> Option<&Cell<F::Content>> {
         let is_live = self.shared.slots.is_live(&self.book.stock, slot);
-        // SAFETY: a live entry holds its slot, which is emptied by `&mut self` only (3).
-        is_live.then(|| unsafe { self.shared.slots.node(slot) })
+        // SAFETY: there is memory for the slot of a live entry.
+        is_live.then(|| unsafe { self.shared.slots.cell(slot) })
     }
 
     /// Has the entry of a slot that is there fetched, for a [`node`](Self::node) soon.
@@ -164,24 +191,27 @@ impl<'a, K, V> Writer<'a, K, V> {
     }
 
     /// The slots that were ever used, from the `first` of them on.
-    pub(in crate::memory) fn slots(&self, first: usize) -> impl Iterator<Item = Slot> + use<K, V> {
+    pub(in crate::memory) fn slots(&self, first: usize) -> impl Iterator<Item = Slot> + use<F> {
         self.book.stock.used(first)
     }
 }
 
-impl<K, V> Writer<'_, K, V> {
+impl<F: Form> Writer<'_, F> {
     /// Stores an entry of a key that is not there, or in place of the one of that key that was
     /// [lifted](Self::lift) just before. Hands it back if there is no memory for one more.
     pub(in crate::memory) fn insert(
         &mut self,
         hash: u32,
-        key: K,
-        value: Option<V>,
+        key: F::Key,
+        value: Option<F::Value>,
         notes: [Option<u64>; LANES],
-    ) -> Result<Slot, (K, Option<V>)> {
+    ) -> Result<Slot, (F::Key, Option<F::Value>)> {
         let Some(slot) = self.take_slot() else { return Err((key, value)) };
+        let (slots, stock) = (&self.shared.slots, &self.book.stock);
         // SAFETY: the slot was just taken, so that it holds nothing, and is not in the index.
-        unsafe { self.shared.slots.fill(&self.book.stock, slot, hash, key, value, notes) };
+        let cell = unsafe { slots.begin(stock, slot, hash, value.is_some(), notes) };
+        // SAFETY: as above.
+        let item = unsafe { F::keep(cell, slot, key, value) };
         let replaced = self.book.lifted.filter(|(of, _)| *of == hash);
         if replaced.is_none() {
             self.unlink_lifted();
@@ -191,18 +221,18 @@ impl<K, V> Writer<'_, K, V> {
         }
         match replaced {
             Some((_, old)) => {
-                self.index().replace(hash, old, slot);
+                self.index().replace(hash, old, item);
                 self.book.lifted = None;
             }
-            None => self.index().insert(hash, slot),
+            None => self.index().insert(hash, item),
         }
         Ok(slot)
     }
 
     fn take_slot(&mut self) -> Option<Slot> {
-        let Book { stock, limit, patience, .. } = &mut *self.book;
+        let Book { stock, limits, .. } = &mut *self.book;
         stock.take().or_else(|| {
-            let most = limit.saturating_add(*patience).saturating_add(1);
+            let most = limits.most.saturating_add(limits.patience).saturating_add(1);
             let wanted = most.saturating_sub(stock.allocated());
             self.shared.slots.grow(stock, wanted).then(|| stock.take()).flatten()
         })
@@ -211,11 +241,14 @@ impl<K, V> Writer<'_, K, V> {
     /// Moves what is listed into an index that has room for more.
     fn renew_index(&mut self) {
         let len = self.index().len();
-        let room = len.saturating_mul(2).min(self.book.limit).max(len + 1).max(FIRST_ROOM);
+        let Limits { most, usual, .. } = self.book.limits;
+        let room = len.saturating_mul(2).min(usual).max(len + len / GROWTH_BEYOND + 1);
+        let room = room.min(most).max(len + 1).max(FIRST_ROOM);
         let index = Index::new(room);
-        for slot in self.index().slots() {
-            // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only (3).
-            index.insert(unsafe { self.shared.slots.node(slot) }.hash(), slot);
+        for item in self.index().items() {
+            // SAFETY: there is memory for the slot of an entry (1).
+            let cell = unsafe { self.shared.slots.cell(F::Bucket::slot(&item)) };
+            index.insert(cell.hash(), item);
         }
         let index = Box::into_raw(Box::new(index));
         self.shared.index.store(index, Ordering::Release);
@@ -233,11 +266,12 @@ impl<K, V> Writer<'_, K, V> {
     /// it, or until it is [settled](Self::settle).
     pub(in crate::memory) fn lift(&mut self, slot: Slot, cause: Cause) {
         self.unlink_lifted();
-        let Some(hash) = self.node(slot).map(Node::hash) else { return };
+        let Some(node) = self.node(slot) else { return };
+        let (hash, left) = (node.hash(), F::leave(&node));
         // SAFETY: it is a live entry's.
         unsafe { self.shared.slots.leave(slot) };
         self.book.lifted = Some((hash, slot));
-        self.book.leavers.push(Leaver { slot, cause: Some(cause) });
+        self.book.leavers.push(Leaver { slot, left, cause: Some(cause) });
     }
 
     fn unlink_lifted(&mut self) {
@@ -253,11 +287,8 @@ impl<K, V> Writer<'_, K, V> {
         &mut self,
         freeing: Freeing,
         listens: bool,
-        removals: &mut Removals<K, V>,
-    ) where
-        K: Clone,
-        V: Clone,
-    {
+        removals: &mut Removals<F::Key, F::Value>,
+    ) {
         self.unlink_lifted();
         self.free_batches(removals);
         if self.book.leavers.is_empty() && self.book.indexes.is_empty() {
@@ -280,30 +311,29 @@ impl<K, V> Writer<'_, K, V> {
 
     /// Who may still read what has left since the last batch; `None` if it is not worth finding out.
     fn readers_of_leavers(&self, freeing: Freeing) -> Option<Vec<Reader>> {
-        let Book { patience, leavers, indexes, .. } = &*self.book;
+        let Book { limits, leavers, indexes, .. } = &*self.book;
         if readers::nobody_reads() {
             return Some(Vec::new());
         }
         let is_worth_it =
-            freeing == Freeing::Now || leavers.len() >= *patience || !indexes.is_empty();
+            freeing == Freeing::Now || leavers.len() >= limits.patience || !indexes.is_empty();
         if is_worth_it { readers::now_reading() } else { None }
     }
 
-    fn tell(&mut self, listens: bool, removals: &mut Removals<K, V>)
-    where
-        K: Clone,
-        V: Clone,
-    {
+    fn tell(&mut self, listens: bool, removals: &mut Removals<F::Key, F::Value>) {
         for leaver in &mut self.book.leavers {
             let Some(cause) = leaver.cause.take().filter(|_| listens) else { continue };
-            // SAFETY: the slot of one who left is emptied when it leaves the list.
-            let node = unsafe { self.shared.slots.node(leaver.slot) };
-            removals.push(node.key().clone(), node.value().cloned(), cause);
+            // SAFETY: the slot of one who left is emptied when it leaves the list, and so is its entry.
+            let (key, value) = unsafe {
+                let cell = self.shared.slots.cell(leaver.slot);
+                F::left(&leaver.left, cell)
+            };
+            removals.push(key.clone(), value.cloned(), cause);
         }
     }
 
     /// Frees the batches whose readers have all moved on.
-    fn free_batches(&mut self, removals: &mut Removals<K, V>) {
+    fn free_batches(&mut self, removals: &mut Removals<F::Key, F::Value>) {
         while let Some(batch) = self.book.batches.front_mut() {
             batch.readers.retain(|reader| !reader.has_moved_on());
             if !batch.readers.is_empty() {
@@ -318,13 +348,18 @@ impl<K, V> Writer<'_, K, V> {
     /// Frees what left, was unlinked, and is read by nobody any more; the empty list.
     fn free(
         &mut self,
-        mut leavers: Vec<Leaver>,
-        indexes: Vec<OldIndex>,
-        removals: &mut Removals<K, V>,
-    ) -> Vec<Leaver> {
-        for Leaver { slot, cause } in leavers.drain(..) {
-            // SAFETY: it was unlinked, and everybody who could have found it has moved on (2).
-            let (key, value) = unsafe { self.shared.slots.empty(&mut self.book.stock, slot) };
+        mut leavers: Vec<Leaver<F>>,
+        indexes: Vec<OldIndex<F>>,
+        removals: &mut Removals<F::Key, F::Value>,
+    ) -> Vec<Leaver<F>> {
+        for Leaver { slot, left, cause } in leavers.drain(..) {
+            // SAFETY: it was unlinked, and everybody who could have found it has moved on (2); its slot
+            // is free after that.
+            let (key, value) = unsafe {
+                let taken = F::take(left, self.shared.slots.cell(slot));
+                self.shared.slots.empty(&mut self.book.stock, slot);
+                taken
+            };
             match cause {
                 Some(cause) => removals.push(key, value, cause),
                 None => removals.discard(key, value),

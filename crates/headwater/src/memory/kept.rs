@@ -1,0 +1,133 @@
+//! In which form a cache keeps its entries.
+
+use std::borrow::Borrow;
+
+use super::store::State;
+use super::table::{
+    Apart, Form, IsIt, Node, Table, Within, from_bits, is_small, is_small_key, to_bits,
+};
+use crate::{Key, Removals, Value};
+use std::any::TypeId;
+
+/// A store, on cache lines of its own. Some processors fetch lines in pairs, hence 128 bytes.
+#[repr(align(128))]
+pub(super) struct Shard<F: Form>(pub(super) Table<F, State>);
+
+/// A power of two of stores.
+type Shards<F> = Box<[Shard<F>]>;
+
+/// The stores of a cache.
+pub(super) enum Kept<K: ?Sized + Key, V: Value> {
+    /// Entries of any kind.
+    Apart(Shards<Apart<K::Owned, V>>),
+    /// Keys that are whole numbers, and values that are numbers: they are looked up with one miss of the
+    /// processor's cache less.
+    Within(Shards<Within>),
+}
+
+/// Does the same with the stores, whatever the form of their entries.
+macro_rules! each {
+    ($kept:expr, $shards:ident => $what:expr) => {
+        match $kept {
+            Kept::Apart($shards) => $what,
+            Kept::Within($shards) => $what,
+        }
+    };
+}
+pub(super) use each;
+
+impl<K: ?Sized + Key, V: Value> Kept<K, V> {
+    /// So many stores, a power of two, in the form that fits.
+    pub(super) fn new(shards: usize, tables: &impl Makes) -> Self {
+        let is_own = TypeId::of::<K>() == TypeId::of::<K::Owned>();
+        if is_own && is_small_key::<K>() && is_small::<V>() {
+            Self::Within((0..shards).map(|number| Shard(tables.make(number))).collect())
+        } else {
+            Self::Apart((0..shards).map(|number| Shard(tables.make(number))).collect())
+        }
+    }
+}
+
+/// Makes the tables of a cache.
+pub(super) trait Makes {
+    fn make<F: Form>(&self, number: usize) -> Table<F, State>;
+}
+
+/// A form that keeps keys and values of these types.
+pub(super) trait Keeps<K: ?Sized + Key, V: Value>: Form {
+    fn is(key: &K) -> impl IsIt<Self::Key>;
+    fn key_in(key: K::Owned) -> Self::Key;
+    fn key_out(key: Self::Key) -> K::Owned;
+    fn value_in(value: V) -> Self::Value;
+    fn value_out(value: Self::Value) -> V;
+
+    /// Has `read` look at the value where it is.
+    fn with<R>(node: &Node<'_, Self>, read: impl FnOnce(Option<&V>) -> R) -> R;
+
+    fn removals(removals: Removals<Self::Key, Self::Value>) -> Removals<K::Owned, V>;
+}
+
+impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Apart<K::Owned, V> {
+    #[inline(always)]
+    fn is(key: &K) -> impl IsIt<K::Owned> {
+        move |held| held.borrow() == key
+    }
+
+    fn key_in(key: K::Owned) -> K::Owned {
+        key
+    }
+
+    fn key_out(key: K::Owned) -> K::Owned {
+        key
+    }
+
+    fn value_in(value: V) -> V {
+        value
+    }
+
+    fn value_out(value: V) -> V {
+        value
+    }
+
+    #[inline(always)]
+    fn with<R>(node: &Node<'_, Self>, read: impl FnOnce(Option<&V>) -> R) -> R {
+        read(node.value())
+    }
+
+    fn removals(removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
+        removals
+    }
+}
+
+impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Within {
+    #[inline(always)]
+    fn is(key: &K) -> impl IsIt<u64> {
+        let bits = to_bits(key);
+        move |held| *held == bits
+    }
+
+    fn key_in(key: K::Owned) -> u64 {
+        to_bits(&key)
+    }
+
+    fn key_out(key: u64) -> K::Owned {
+        from_bits(key)
+    }
+
+    fn value_in(value: V) -> u64 {
+        to_bits(&value)
+    }
+
+    fn value_out(value: u64) -> V {
+        from_bits(value)
+    }
+
+    #[inline(always)]
+    fn with<R>(node: &Node<'_, Self>, read: impl FnOnce(Option<&V>) -> R) -> R {
+        read(node.value().map(|value| from_bits(*value)).as_ref())
+    }
+
+    fn removals(removals: Removals<u64, u64>) -> Removals<K::Owned, V> {
+        removals.map(from_bits, from_bits)
+    }
+}

@@ -1,0 +1,314 @@
+//! Entries of any kind: they stand in their slots, and a bucket lists the slots.
+//!
+//! A bucket is one cache line: a byte of the hash (the *tag*) for each of its twelve places, compared all
+//! at once, and the slots' numbers. A slot stays in its place as long as it is listed.
+
+use super::super::policy::Uses;
+use super::form::{Bucket, Form, IsIt, Sought};
+use super::index::Index;
+use super::prefetch::prefetch;
+use super::slots::{Cell, Node, Slot, Slots};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+const WAYS: usize = 12;
+
+/// One bit per place.
+const ALL_WAYS: u32 = (1 << WAYS) - 1;
+
+/// The tags that are in a bucket's first word. The others are in the second.
+const FIRST_TAGS: usize = 8;
+
+/// The tag of a place that is free. No slot's tag is that.
+const FREE: u8 = 0;
+
+/// One that passed by, in the second word.
+const PASSED: u64 = 1 << 32;
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(in crate::memory) struct Tagged {
+    /// The tags of the first eight places.
+    first: AtomicU64,
+    /// The tags of the other four, and above them, how many slots are in later buckets because this
+    /// one was full.
+    second: AtomicU64,
+    slots: [AtomicU32; WAYS],
+}
+
+/// The places that these bits are for.
+fn places(mut matches: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (matches != 0).then(|| matches.trailing_zeros() as usize);
+        matches &= matches.wrapping_sub(1);
+        place
+    })
+}
+
+/// The places whose tags are `tag`, one bit each.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn matches(first: u64, second: u64, tag: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    // SAFETY: every x86_64 processor has SSE2.
+    let equal = unsafe {
+        let tags = _mm_set_epi64x(second.cast_signed(), first.cast_signed());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(tag.cast_signed())))
+    };
+    equal.cast_unsigned() & ALL_WAYS
+}
+
+/// The same elsewhere.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn matches(first: u64, second: u64, tag: u8) -> u32 {
+    matches_by_words(first, second, tag)
+}
+
+/// The same, eight tags at once by arithmetic; now and then also a place above one that matches.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn matches_by_words(first: u64, second: u64, tag: u8) -> u32 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    // Moves the lowest bit of each byte into the highest byte, in order.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let places = |word: u64| {
+        let differing = word ^ (u64::from(tag) * LOW);
+        let zeros = differing.wrapping_sub(LOW) & !differing & (LOW << 7);
+        ((zeros >> 7).wrapping_mul(GATHER) >> 56) as u32
+    };
+    (places(first) | places(second) << FIRST_TAGS) & ALL_WAYS
+}
+
+impl Tagged {
+    /// Looks for a slot of which `at` says that it is the one, by what it makes of it.
+    #[inline(always)]
+    pub(super) fn find<T>(&self, hash: u32, at: impl Fn(Slot) -> Option<T>) -> Sought<T> {
+        let second = self.second.load(Ordering::Acquire);
+        let mut matches = matches(self.first.load(Ordering::Acquire), second, tag(hash));
+        while matches != 0 {
+            let place = matches.trailing_zeros() as usize;
+            // SAFETY: there is one bit for each of the places.
+            let slot = unsafe { self.slots.get_unchecked(place) }.load(Ordering::Acquire);
+            if slot != 0
+                && let Some(it) = at(slot)
+            {
+                return Sought::Found(it);
+            }
+            matches &= matches - 1;
+        }
+        if second < PASSED { Sought::Missing } else { Sought::Further }
+    }
+
+    fn set_tag(&self, place: usize, tag: u8) {
+        let (word, at) = if place < FIRST_TAGS {
+            (&self.first, place * 8)
+        } else {
+            (&self.second, (place - FIRST_TAGS) * 8)
+        };
+        let others = word.load(Ordering::Relaxed) & !(0xFF << at);
+        word.store(others | u64::from(tag) << at, Ordering::Release);
+    }
+
+    /// The places whose tags are `tag`, one bit each, as the one writer sees them.
+    fn matches(&self, tag: u8) -> u32 {
+        let tags = [&self.first, &self.second].map(|tags| tags.load(Ordering::Relaxed));
+        matches(tags[0], tags[1], tag)
+    }
+}
+
+impl Bucket for Tagged {
+    type Item = Slot;
+
+    const FILL_OF_FOUR: usize = 40;
+
+    fn insert(&self, hash: u32, slot: Slot) -> bool {
+        let is_free = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == 0;
+        let Some(place) = places(self.matches(FREE)).find(is_free) else { return false };
+        self.slots[place].store(slot, Ordering::Release);
+        self.set_tag(place, tag(hash));
+        true
+    }
+
+    fn place(&self, hash: u32, slot: Slot) -> Option<usize> {
+        let holds = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == slot;
+        places(self.matches(tag(hash))).find(holds)
+    }
+
+    fn replace(&self, place: usize, slot: Slot) {
+        self.slots[place].store(slot, Ordering::Release);
+    }
+
+    fn remove(&self, place: usize) {
+        self.set_tag(place, FREE);
+        self.slots[place].store(0, Ordering::Release);
+    }
+
+    fn items(&self) -> impl Iterator<Item = Slot> {
+        self.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).filter(|slot| *slot != 0)
+    }
+
+    fn slot(item: &Slot) -> Slot {
+        *item
+    }
+
+    fn has_passed(&self) -> bool {
+        self.second.load(Ordering::Relaxed) >= PASSED
+    }
+
+    fn let_pass(&self) {
+        self.second.store(self.second.load(Ordering::Relaxed) + PASSED, Ordering::Release);
+    }
+
+    fn take_back(&self) {
+        self.second.store(self.second.load(Ordering::Relaxed) - PASSED, Ordering::Release);
+    }
+
+    fn foresee(&self) {
+        prefetch(self);
+    }
+}
+
+/// A tag, of the low bits of a hash.
+#[inline]
+fn tag(hash: u32) -> u8 {
+    (hash as u8).max(1)
+}
+
+/// A table of keys and values of any type.
+pub(in crate::memory) struct Apart<K, V>(PhantomData<fn() -> (K, V)>);
+
+/// A key and a value, where there are any.
+pub(in crate::memory) struct Pair<K, V> {
+    key: UnsafeCell<MaybeUninit<K>>,
+    value: UnsafeCell<MaybeUninit<V>>,
+}
+
+impl<K, V> Default for Pair<K, V> {
+    fn default() -> Self {
+        let (key, value) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        Self { key: UnsafeCell::new(key), value: UnsafeCell::new(value) }
+    }
+}
+
+impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
+    type Key = K;
+    type Value = V;
+    type Bucket = Tagged;
+    type Content = Pair<K, V>;
+    type Seen<'a> = &'a Cell<Pair<K, V>>;
+    type Left = ();
+
+    #[inline(always)]
+    unsafe fn find<'a>(
+        bucket: &'a Tagged,
+        slots: &'a Slots<Pair<K, V>>,
+        hash: u32,
+        is_it: impl IsIt<K>,
+    ) -> Sought<Node<'a, Self>> {
+        bucket.find(hash, |slot| {
+            // SAFETY: a slot in the index holds an entry (1), and the caller says that it stays.
+            let node = Node { slot, slots, seen: unsafe { slots.cell(slot) } };
+            is_it(node.key()).then_some(node)
+        })
+    }
+
+    unsafe fn look<'a>(
+        _: &'a Index<Tagged>,
+        _: Slot,
+        cell: &'a Cell<Pair<K, V>>,
+    ) -> Option<Self::Seen<'a>> {
+        Some(cell)
+    }
+
+    unsafe fn keep(cell: &Cell<Pair<K, V>>, slot: Slot, key: K, value: Option<V>) -> Slot {
+        // SAFETY: nobody else looks at the cell, and what is overwritten needs no drop.
+        unsafe { (*cell.content.key.get()).write(key) };
+        if let Some(value) = value {
+            // SAFETY: as above.
+            unsafe { (*cell.content.value.get()).write(value) };
+        }
+        slot
+    }
+
+    fn leave(_: &Node<'_, Self>) {}
+
+    unsafe fn left<'a>((): &'a (), cell: &'a Cell<Pair<K, V>>) -> (&'a K, Option<&'a V>) {
+        // SAFETY: the caller says that an entry is there, whose key was written.
+        let key = unsafe { (*cell.content.key.get()).assume_init_ref() };
+        // SAFETY: as the key, where the entry is a found one.
+        let value =
+            cell.is_found().then(|| unsafe { (*cell.content.value.get()).assume_init_ref() });
+        (key, value)
+    }
+
+    unsafe fn take((): (), cell: &Cell<Pair<K, V>>) -> (K, Option<V>) {
+        // SAFETY: the entry's key was written, nobody else looks at it, and it is not read again.
+        let key = unsafe { (*cell.content.key.get()).assume_init_read() };
+        // SAFETY: as the key, where the entry is a found one.
+        let value =
+            cell.is_found().then(|| unsafe { (*cell.content.value.get()).assume_init_read() });
+        (key, value)
+    }
+
+    unsafe fn discard(cell: &Cell<Pair<K, V>>) {
+        // SAFETY: the caller says so.
+        drop(unsafe { Self::take((), cell) });
+    }
+
+    #[inline(always)]
+    fn key<'n>(node: &'n Node<'_, Self>) -> &'n K {
+        // SAFETY: a node is made of a slot that holds an entry for as long as the node is there, whose
+        // key was written before anybody could find it, and is not written again until it is gone.
+        unsafe { (*node.seen.content.key.get()).assume_init_ref() }
+    }
+
+    #[inline(always)]
+    unsafe fn value<'n>(node: &'n Node<'_, Self>) -> &'n V {
+        // SAFETY: as the key; the caller says that it has a value.
+        unsafe { (*node.seen.content.value.get()).assume_init_ref() }
+    }
+
+    #[inline(always)]
+    fn is_plain(_: &Node<'_, Self>) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<Pair<K, V>> {
+        node.seen
+    }
+
+    #[inline(always)]
+    fn uses<'a>(node: &Node<'a, Self>) -> Uses<'a> {
+        Uses::new(&node.seen.uses, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_of_matching_find_the_places_of_a_tag() {
+        // Tags of few values, so that several are alike, by a generator of 64 bits (Knuth, MMIX).
+        let mut random = 7_u64;
+        let mut below_4 = || {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            (random >> 62) as u8
+        };
+        for _ in 0..10_000 {
+            let tags: [u8; 16] = std::array::from_fn(|_| below_4());
+            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| tags[at + n]));
+            let tag = below_4().max(1);
+            let found = |place: &usize| tags[*place] == tag;
+            let truth = (0..WAYS).filter(found).fold(0, |bits, place| bits | 1 << place);
+            assert_eq!(matches(word(0), word(8), tag), truth);
+            let by_words = matches_by_words(word(0), word(8), tag);
+            assert_eq!(by_words & truth, truth, "none is left out");
+            assert!(by_words == truth || by_words.count_ones() > truth.count_ones());
+        }
+    }
+}

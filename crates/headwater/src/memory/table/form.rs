@@ -1,0 +1,152 @@
+//! What differs between a table of entries of any kind and one of small numbers.
+//!
+//! The index, the slots, the writer and who waits for whom are the same. A [`Form`] says what a bucket of
+//! the index holds, what a slot holds, and how an entry is looked at and taken out.
+
+use super::super::policy::Uses;
+use super::index::Index;
+use super::slots::{Cell, Node, Slot, Slots};
+
+/// Tells the key that is looked for from others.
+pub(in crate::memory) trait IsIt<K>: Fn(&K) -> bool + Copy {}
+
+impl<K, T: Fn(&K) -> bool + Copy> IsIt<K> for T {}
+
+/// What became of a look into a bucket.
+pub(in crate::memory) enum Sought<T> {
+    Found(T),
+    Missing,
+    /// It may be in a later one.
+    Further,
+}
+
+/// Some places of an index. One thread at a time changes it; any number may look meanwhile.
+pub(in crate::memory) trait Bucket: Default + Send + Sync {
+    /// What is listed for one entry.
+    type Item: Copy;
+
+    /// Places that are used in four buckets on average, when the index is as full as it gets.
+    const FILL_OF_FOUR: usize;
+
+    /// Lists an item, if a place is free.
+    fn insert(&self, hash: u32, item: Self::Item) -> bool;
+
+    /// The place of a slot that is listed.
+    fn place(&self, hash: u32, slot: Slot) -> Option<usize>;
+
+    /// Lists an item in this place instead of what is there, whose key it has.
+    fn replace(&self, place: usize, item: Self::Item);
+
+    /// Frees a place.
+    fn remove(&self, place: usize);
+
+    /// All that is listed.
+    fn items(&self) -> impl Iterator<Item = Self::Item>;
+
+    /// The slot of an item.
+    fn slot(item: &Self::Item) -> Slot;
+
+    /// Whether a slot is in a later bucket because this one was full.
+    fn has_passed(&self) -> bool;
+
+    /// Counts one more of these.
+    fn let_pass(&self);
+
+    /// Counts one less.
+    fn take_back(&self);
+
+    /// Has it fetched, all of it.
+    fn foresee(&self);
+}
+
+/// Which part of an entry is kept where.
+pub(in crate::memory) trait Form: Sized + 'static {
+    type Key: Eq + Clone + 'static;
+    type Value: Clone + 'static;
+
+    /// What an index is made of.
+    type Bucket: Bucket;
+
+    /// What a slot holds beside what all of them hold.
+    type Content: Default;
+
+    /// What a look finds beside the number of the slot.
+    type Seen<'a>: Copy;
+
+    /// What has to be kept of an entry that is not listed any more, until it is freed.
+    type Left;
+
+    /// Looks for the entry of a key in a bucket.
+    ///
+    /// # Safety
+    /// What is listed in the bucket has to stay in its slot for `'a`.
+    unsafe fn find<'a>(
+        bucket: &'a Self::Bucket,
+        slots: &'a Slots<Self::Content>,
+        hash: u32,
+        is_it: impl IsIt<Self::Key>,
+    ) -> Sought<Node<'a, Self>>;
+
+    /// What is seen of the entry in a cell, which the index lists.
+    ///
+    /// # Safety
+    /// It has to stay in its slot for `'a`.
+    unsafe fn look<'a>(
+        index: &'a Index<Self::Bucket>,
+        slot: Slot,
+        cell: &'a Cell<Self::Content>,
+    ) -> Option<Self::Seen<'a>>;
+
+    /// Keeps an entry: in the cell, or in what is to be listed.
+    ///
+    /// # Safety
+    /// The cell has to be empty, and known to nobody else.
+    unsafe fn keep(
+        cell: &Cell<Self::Content>,
+        slot: Slot,
+        key: Self::Key,
+        value: Option<Self::Value>,
+    ) -> <Self::Bucket as Bucket>::Item;
+
+    /// What has to be kept when it is not listed any more.
+    fn leave(node: &Node<'_, Self>) -> Self::Left;
+
+    /// Key and value of an entry that has left.
+    ///
+    /// # Safety
+    /// It has to be the one of this cell, and to stay in it for `'a`.
+    unsafe fn left<'a>(
+        left: &'a Self::Left,
+        cell: &'a Cell<Self::Content>,
+    ) -> (&'a Self::Key, Option<&'a Self::Value>);
+
+    /// Takes key and value of an entry that has left.
+    ///
+    /// # Safety
+    /// It has to be the one of this cell, which nobody looks at any more, and is not taken again.
+    unsafe fn take(
+        left: Self::Left,
+        cell: &Cell<Self::Content>,
+    ) -> (Self::Key, Option<Self::Value>);
+
+    /// Drops key and value of an entry that did not leave.
+    ///
+    /// # Safety
+    /// The cell has to hold one that nobody looks at any more, and that is not taken again.
+    unsafe fn discard(cell: &Cell<Self::Content>);
+
+    fn key<'n>(node: &'n Node<'_, Self>) -> &'n Self::Key;
+
+    /// The value.
+    ///
+    /// # Safety
+    /// The entry has to be a found one.
+    unsafe fn value<'n>(node: &'n Node<'_, Self>) -> &'n Self::Value;
+
+    /// Whether it is known without a look into the cell that the entry is found and has no end.
+    fn is_plain(node: &Node<'_, Self>) -> bool;
+
+    fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<Self::Content>;
+
+    fn uses<'a>(node: &Node<'a, Self>) -> Uses<'a>;
+}
