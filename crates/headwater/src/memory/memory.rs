@@ -15,7 +15,9 @@ use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
 use super::store::{Look, Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{Form, Freeing, Node, Notes, Pin, Slot, Sought, Table, Within, pin};
+use super::table::{
+    Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
+};
 use super::touches::{Noted, Touches};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
@@ -169,27 +171,26 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             Kept::Within(all) => {
                 let table = shard(all, hash);
                 match self.glance(table, hash, key) {
-                    Sought::Found(value) => Some(read(Some(&value))),
-                    Sought::Missing => None,
-                    Sought::Further => self.with_in(table, hash, key, read),
+                    Glance::Value(value) => {
+                        Some(read(Some(&<Within as Keeps<K, V>>::value_out(value))))
+                    }
+                    Glance::Missing => None,
+                    _ => self.with_in(table, hash, key, read),
                 }
             }
         }
     }
 
-    /// The value of a plain entry, or that there is no entry, if that is seen at once.
+    /// Looks for a value that is easily seen.
     #[inline(always)]
-    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Sought<V> {
-        let pin = if self.touches.is_none() { pin() } else { None };
-        let Some(pin) = pin else { return Sought::Further };
-        match table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin) {
-            Sought::Found(value) => {
-                self.sizing.note(hash);
-                Sought::Found(<Within as Keeps<K, V>>::value_out(value))
-            }
-            Sought::Missing => Sought::Missing,
-            Sought::Further => Sought::Further,
+    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Glance {
+        let pin = if self.touches.is_none() { pin_quickly() } else { None };
+        let Some(pin) = pin else { return Glance::Unclear };
+        let seen = table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin);
+        if matches!(seen, Glance::Value(_)) {
+            self.sizing.note(hash);
         }
+        seen
     }
 
     #[inline(never)]

@@ -13,7 +13,7 @@ use crate::{Cause, Removals};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Apart, Form, Freeing, LANES, Limits, Node, Slot, Sought, Table, Within, pin};
+use table::{Apart, Form, Freeing, Glance, LANES, Limits, Node, Slot, Table, Within, pin};
 use touches::{Noted, Touches};
 
 /// A value that is seen to be dropped.
@@ -236,8 +236,8 @@ fn who_glances_at_a_number_sees_its_own_or_nothing() {
                 for key in 1..5 {
                     let pin = pin().unwrap();
                     let seen = world.table.glance(7, |held| *held == u64::from(key), &pin);
-                    let Sought::Found(seen) = seen else {
-                        assert!(key != 2 || matches!(seen, Sought::Further), "it is there");
+                    let Glance::Value(seen) = seen else {
+                        assert!(key != 2 || !matches!(seen, Glance::Missing), "it is there");
                         continue;
                     };
                     assert_eq!(seen as u32 / 10, key);

@@ -1,12 +1,12 @@
 use super::*;
-use std::sync::atomic::{AtomicU8, AtomicU16};
+use std::sync::atomic::AtomicU8;
 
 /// Entries of one weight, or of their own, whose keys are numbers.
 #[derive(Default)]
 struct Shelf {
     keys: Vec<Option<u32>>,
     weights: Vec<u64>,
-    marks: Vec<(AtomicU16, AtomicU8)>,
+    marks: Vec<(AtomicU8, AtomicU8)>,
 }
 
 impl Shelf {
@@ -143,6 +143,47 @@ fn a_loop_of_three_times_the_cache_hits_for_most_of_what_fits() {
     }
     let hits = cache.hits((0..10).flat_map(|_| 0..300));
     assert!(hits > 800, "of 1,000 that are possible: {hits}");
+}
+
+#[test]
+fn a_loop_a_little_longer_than_the_cache_hits_for_most_of_what_fits() {
+    for len in [125, 150, 200] {
+        let mut cache = Cache::new(100);
+        for _ in 0..10 {
+            cache.hits(0..len);
+        }
+        let hits = cache.hits((0..10).flat_map(|_| 0..len));
+        assert!(hits > 900, "of 1,000 that are possible: {hits} with {len}");
+    }
+}
+
+#[test]
+fn what_comes_back_after_twice_the_capacity_gets_in() {
+    let mut cache = Cache::new(100);
+    // Main is full of what was wanted once.
+    cache.hits((0..5).flat_map(|_| 0..95));
+    // Now fifty keys are, each with three between that nobody wants again.
+    let round = |n: u32| {
+        let others = move |key: u32| 1_000 + n * 150 + (key - 200) * 3;
+        (200..250).flat_map(move |key| [key, others(key), others(key) + 1, others(key) + 2])
+    };
+    (0..20).for_each(|n| _ = cache.hits(round(n)));
+    let hits = cache.hits(round(20));
+    assert!(hits > 40, "of 50 that are possible: {hits}");
+    cache.validate();
+}
+
+#[test]
+fn smalls_share_leaves_alone_what_no_share_would_have_kept() {
+    let mut cache = Cache::new(1_000);
+    // Each key comes twice, 1,800 requests apart.
+    for at in 0..20_000 {
+        cache.ask(at, 1);
+        if at >= 900 {
+            cache.ask(at - 900, 1);
+        }
+    }
+    assert!(cache.policy.share < 0.12, "{}", cache.policy.share);
 }
 
 #[test]

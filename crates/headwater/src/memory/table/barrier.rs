@@ -13,11 +13,22 @@ static REACHES_ALL: AtomicBool = AtomicBool::new(false);
 /// A reader's half. [`prepare`] has to have run before.
 #[inline]
 pub(super) fn light() {
-    if REACHES_ALL.load(Ordering::Relaxed) {
-        compiler_fence(Ordering::SeqCst);
+    if reaches_all() {
+        light_if_heavy_reaches_all();
     } else {
         fence(Ordering::SeqCst);
     }
+}
+
+/// Whether a writer's half reaches all threads. [`prepare`] has to have run before.
+pub(super) fn reaches_all() -> bool {
+    REACHES_ALL.load(Ordering::Relaxed)
+}
+
+/// A reader's half where [that is so](reaches_all).
+#[inline(always)]
+pub(super) fn light_if_heavy_reaches_all() {
+    compiler_fence(Ordering::SeqCst);
 }
 
 /// A writer's half; whether it is done.

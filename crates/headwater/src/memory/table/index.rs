@@ -6,9 +6,13 @@
 //! which changes from the one to the other at once. That is what makes look-ups without a lock right. One
 //! thread at a time changes an index; any number may look things up meanwhile.
 
-use super::form::{Bucket, Sought};
+use super::form::{Bucket, IsIt, Sought};
 use super::slots::Slot;
+use super::within::{Glance, Inlined};
 use crate::sync::{AtomicUsize, Ordering};
+
+/// Who does not find a key in so many more buckets looks more thoroughly.
+const MOST_GLANCES: usize = 3;
 
 #[derive(Debug)]
 pub(in crate::memory) struct Index<B> {
@@ -59,7 +63,6 @@ impl<B: Bucket> Index<B> {
         unsafe { self.buckets.get_unchecked(self.home(hash)) }
     }
 
-    #[cold]
     #[inline(never)]
     fn find_further<'a, T>(&'a self, home: usize, look: impl Fn(&'a B) -> Sought<T>) -> Option<T> {
         for bucket in self.buckets_after(home) {
@@ -157,6 +160,28 @@ impl<B: Bucket> Index<B> {
     #[inline]
     fn home(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.buckets.len() as u64) >> 32) as usize
+    }
+}
+
+impl Index<Inlined> {
+    /// Looks into a few buckets, once.
+    #[inline(always)]
+    pub(super) fn glance(&self, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+        match self.home_of(hash).glance(is_it) {
+            Glance::Further => self.glance_further(hash, is_it),
+            seen => seen,
+        }
+    }
+
+    #[inline(always)]
+    fn glance_further(&self, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+        for bucket in self.buckets.iter().skip(self.home(hash) + 1).take(MOST_GLANCES) {
+            match bucket.glance(is_it) {
+                Glance::Further => {}
+                seen => return seen,
+            }
+        }
+        Glance::Unclear
     }
 }
 

@@ -31,13 +31,13 @@ mod writer;
 
 pub(super) use self::apart::Apart;
 pub(super) use self::bits::{from_bits, is_small, is_small_key, to_bits};
-pub(super) use self::form::{Form, IsIt, Sought};
+pub(super) use self::form::{Form, IsIt};
 pub(super) use self::prefetch::prefetch;
-pub(super) use self::readers::pin;
+pub(super) use self::readers::{pin, pin_quickly};
 pub(super) use self::records::Pin;
 pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Lane, Node, Notes, Slot};
-pub(super) use self::within::Within;
+pub(super) use self::within::{Glance, Within};
 pub(super) use self::writer::{Freeing, Limits, Writer};
 
 #[cfg(test)]

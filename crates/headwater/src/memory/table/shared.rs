@@ -1,10 +1,10 @@
 //! The table itself: what readers share, behind it the writer.
 
-use super::form::{Form, IsIt, Sought};
+use super::form::{Form, IsIt};
 use super::index::Index;
 use super::records::Pin;
 use super::slots::{Node, Slots};
-use super::within::Within;
+use super::within::{Glance, Within};
 use super::writer::{Book, Limits, Writer};
 use crate::sync::{AtomicPtr, Mutex, MutexGuard, Ordering};
 
@@ -64,19 +64,12 @@ impl<F: Form, S> Table<F, S> {
 }
 
 impl<S> Table<Within, S> {
-    /// The value of a plain entry, whose use is noted. Who is told to look further has to
-    /// [find](Self::find) the entry: it may be special, or not where it should be, or somebody changes
-    /// something there.
+    /// Looks for the value of an entry once, and notes its use.
     #[inline(always)]
-    pub(in crate::memory) fn glance(
-        &self,
-        hash: u32,
-        is_it: impl IsIt<u64>,
-        _pin: &Pin,
-    ) -> Sought<u64> {
+    pub(in crate::memory) fn glance(&self, hash: u32, is_it: impl IsIt<u64>, _pin: &Pin) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.home_of(hash).glance(is_it)
+        index.glance(hash, is_it)
     }
 }
 

@@ -1,7 +1,7 @@
 use super::form::{Bucket, Sought};
 use super::index::Index;
 use super::within_tests::listed;
-use super::{Apart, Form, Freeing, LANES, Lane, Limits, Node, Slot, Table, Within, pin};
+use super::{Apart, Form, Freeing, Glance, LANES, Lane, Limits, Node, Slot, Table, Within, pin};
 use crate::{Cause, Removals};
 use std::collections::HashMap;
 
@@ -147,9 +147,9 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
     let table = Table::<Within, ()>::new(limits(100, 4), ());
     let pin = pin().unwrap();
     let glance = |key: u64| match table.glance(7, |held| *held == key, &pin) {
-        Sought::Found(value) => value,
-        Sought::Missing => 0,
-        Sought::Further => 1,
+        Glance::Value(value) => value,
+        Glance::Missing => 0,
+        _ => 1,
     };
     let mut locked = table.lock();
     for (key, value, notes) in [

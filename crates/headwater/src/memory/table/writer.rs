@@ -234,7 +234,8 @@ impl<F: Form> Writer<'_, F> {
         stock.take().or_else(|| {
             let most = limits.most.saturating_add(limits.patience).saturating_add(1);
             let wanted = most.saturating_sub(stock.allocated());
-            self.shared.slots.grow(stock, wanted).then(|| stock.take()).flatten()
+            let numbers = F::Bucket::MOST_SLOTS;
+            self.shared.slots.grow(stock, wanted, numbers).then(|| stock.take()).flatten()
         })
     }
 

@@ -22,10 +22,10 @@ mod within;
 mod writer;
 
 pub(super) use self::apart::Apart;
-pub(super) use self::form::{Form, Sought};
+pub(super) use self::form::Form;
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Node, Slot};
-pub(super) use self::within::Within;
+pub(super) use self::within::{Glance, Within};
 pub(super) use self::writer::{Freeing, Limits};
