@@ -1,11 +1,11 @@
 //! What a policy notes about one entry: two bits that hits write, and a byte beside it.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering::Relaxed};
 
 use crate::memory::lists::List;
 
 /// The most uses that are told apart.
-const MOST_USES: u8 = 3;
+const MOST_USES: u16 = 3;
 
 /// The bits that they take.
 const BITS: u32 = 2;
@@ -13,23 +13,23 @@ const BITS: u32 = 2;
 /// Where an entry's uses are counted: in two bits of a word, which may have other entries' beside them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Uses<'a> {
-    word: &'a AtomicU8,
+    word: &'a AtomicU16,
     shift: u32,
 }
 
 impl<'a> Uses<'a> {
-    /// In the word's two bits of this number, from 0 to 3.
+    /// In the word's two bits of this number, from 0 to 7.
     #[inline(always)]
-    pub(in crate::memory) fn new(word: &'a AtomicU8, number: usize) -> Self {
+    pub(in crate::memory) fn new(word: &'a AtomicU16, number: usize) -> Self {
         Self { word, shift: number as u32 * BITS }
     }
 
     #[inline(always)]
-    pub(in crate::memory) fn get(self) -> u8 {
+    pub(in crate::memory) fn get(self) -> u16 {
         self.word.load(Relaxed) >> self.shift & MOST_USES
     }
 
-    pub(in crate::memory) fn set(self, uses: u8) {
+    pub(in crate::memory) fn set(self, uses: u16) {
         let others = self.word.load(Relaxed) & !(MOST_USES << self.shift);
         self.word.store(others | uses << self.shift, Relaxed);
     }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn uses_are_counted_to_their_end_and_spent_one_by_one() {
-        let (word, queue) = (AtomicU8::new(0), AtomicU8::new(0));
+        let (word, queue) = (AtomicU16::new(0), AtomicU8::new(0));
         let mark = Mark::new(Uses::new(&word, 3), Queue::new(&queue));
         assert!(!mark.is_used() && !mark.spend());
         (0..10).for_each(|_| mark.uses.bump());
@@ -136,14 +136,14 @@ mod tests {
 
     #[test]
     fn entries_that_share_a_word_are_counted_apart() {
-        let (word, queue) = (AtomicU8::new(0), AtomicU8::new(0));
+        let (word, queue) = (AtomicU16::new(0), AtomicU8::new(0));
         let marks: Vec<Mark<'_>> =
-            (0..4).map(|n| Mark::new(Uses::new(&word, n), Queue::new(&queue))).collect();
-        for (uses, mark) in [0, 9, 1, 2].into_iter().zip(&marks) {
+            (0..8).map(|n| Mark::new(Uses::new(&word, n), Queue::new(&queue))).collect();
+        for (uses, mark) in [0, 3, 1, 2, 3, 9, 0, 2].into_iter().zip(&marks) {
             (0..uses).for_each(|_| mark.uses.bump());
         }
-        Uses::new(&word, 0).set(3);
-        for (uses, mark) in [3, 3, 1, 2].into_iter().zip(&marks) {
+        Uses::new(&word, 6).set(3);
+        for (uses, mark) in [0, 3, 1, 2, 3, 3, 3, 2].into_iter().zip(&marks) {
             assert_eq!((0..9).filter(|_| mark.spend()).count(), uses);
         }
         assert_eq!(word.into_inner(), 0);

@@ -123,7 +123,6 @@ impl Bucket for Tagged {
     type Item = Slot;
 
     const FILL_OF_FOUR: usize = 40;
-    const MOST_SLOTS: u32 = u32::MAX;
 
     fn insert(&self, hash: u32, slot: Slot) -> bool {
         let is_free = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == 0;

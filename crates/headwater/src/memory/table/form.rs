@@ -28,9 +28,6 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// Places that are used in four buckets on average, when the index is as full as it gets.
     const FILL_OF_FOUR: usize;
 
-    /// Slots that can be listed have smaller numbers.
-    const MOST_SLOTS: u32;
-
     /// Lists an item, if a place is free.
     fn insert(&self, hash: u32, item: Self::Item) -> bool;
 

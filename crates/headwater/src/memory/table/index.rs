@@ -65,14 +65,19 @@ impl<B: Bucket> Index<B> {
 
     #[inline(never)]
     fn find_further<'a, T>(&'a self, home: usize, look: impl Fn(&'a B) -> Sought<T>) -> Option<T> {
-        for bucket in self.buckets_after(home) {
+        let (before, after) = self.buckets.split_at(home);
+        for bucket in after.iter().skip(1) {
             match look(bucket) {
                 Sought::Found(it) => return Some(it),
                 Sought::Missing => return None,
                 Sought::Further => {}
             }
         }
-        None
+        before.iter().find_map(|bucket| match look(bucket) {
+            Sought::Found(it) => Some(Some(it)),
+            Sought::Missing => Some(None),
+            Sought::Further => None,
+        })?
     }
 
     /// Lists what is kept of a key that is not listed. There has to be [room](Self::has_room).

@@ -61,7 +61,7 @@ const IS_LIVE: u8 = 1 << 6;
 /// A slot with room for an entry: what all have, and what one [form](super::form) of table has.
 pub(in crate::memory) struct Cell<C> {
     hash: AtomicU32,
-    pub(super) uses: atomic::AtomicU8,
+    pub(super) uses: atomic::AtomicU16,
     queue: atomic::AtomicU8,
     state: AtomicU8,
     pub(super) content: C,
@@ -71,7 +71,7 @@ impl<C: Default> Cell<C> {
     fn empty() -> Self {
         Self {
             hash: AtomicU32::new(0),
-            uses: atomic::AtomicU8::new(0),
+            uses: atomic::AtomicU16::new(0),
             queue: atomic::AtomicU8::new(0),
             state: AtomicU8::new(0),
             content: C::default(),
@@ -183,16 +183,15 @@ impl<C: Default> Slots<C> {
 
     /// Adds memory: the next segment; whether there was one left. It is cut to what is `wanted`, but
     /// only once: the numbers of slots that a cut leaves out are never used, and must not become many.
-    /// None gets a number from `most` on.
-    pub(super) fn grow(&self, stock: &mut Stock, wanted: usize, most: u32) -> bool {
+    pub(super) fn grow(&self, stock: &mut Stock, wanted: usize) -> bool {
         let last = stock.lens.iter().rposition(|len| *len > 0);
         let segment = last.map_or(FIRST.ilog2() as usize, |last| last + 1);
-        if segment >= SEGMENTS || 1 << segment >= most {
+        if segment >= SEGMENTS {
             return false;
         }
         let first: u32 = 1 << segment;
         // No place is the last number, which has no successor.
-        let whole = (first as usize).min((most - first) as usize);
+        let whole = (first as usize).min((u32::MAX - first) as usize);
         let is_cut = stock.allocated + FIRST < first as usize;
         let len = if is_cut || wanted == 0 { whole } else { whole.min(wanted) };
         let cells: Box<[Cell<C>]> = (0..len).map(|_| Cell::empty()).collect();

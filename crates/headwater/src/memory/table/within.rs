@@ -1,6 +1,6 @@
 //! Entries of small numbers: they stand in the index itself.
 //!
-//! A bucket is one cache line with all that a hit needs: three keys and values of up to
+//! A bucket is two cache lines, fetched together, with all that a hit needs: six keys and values of up to
 //! 64 bits, and the entries' uses. What few entries have stands in their slots, as elsewhere. Whoever
 //! changes a bucket counts its *version* up before and after, so that it is odd meanwhile; who looks does so
 //! between two looks at the version, and once more if that was odd or has changed (a *sequence lock*, see
@@ -16,42 +16,35 @@ use super::form::{Bucket, Form, IsIt, Sought};
 use super::index::Index;
 use super::prefetch::prefetch;
 use super::slots::{Cell, Node, Slot, Slots};
-use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, pause};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, pause};
 use std::sync::atomic::{self, fence};
 
-const WAYS: usize = 3;
+const WAYS: usize = 6;
 
 /// How many places are used, in the lowest bits of what a bucket says.
-const LEN: u8 = 0b11;
+const LEN: u16 = 0b111;
 
 /// The bit of the first entry that is special.
-const SPECIAL: usize = 2;
+const SPECIAL: u32 = 3;
 
 /// One that passed by, in the highest bits. If there are too many to count, they stay.
-const PASSED: u8 = 1 << (SPECIAL + WAYS);
-const MOST_PASSED: u8 = u8::MAX / PASSED;
-
-/// The bits of a slot: the low ones in one word of a bucket, the high ones in another.
-const LOW_BITS: u32 = 21;
-const HIGH_BITS: u32 = 5;
-const LOW: u64 = (1 << LOW_BITS) - 1;
-const HIGH: u16 = (1 << HIGH_BITS) - 1;
+const PASSED: u16 = 1 << (SPECIAL as usize + WAYS);
+const MOST_PASSED: u16 = u16::MAX / PASSED;
 
 /// Entries side by side.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(in crate::memory) struct Inlined {
     keys: [AtomicU64; WAYS],
-    values: [AtomicU64; WAYS],
     /// Odd while somebody changes it. A look would have to be interrupted for 2^31 changes of one bucket
     /// to take one for another.
     version: AtomicU32,
     /// How many entries are here, which are special, and how many are in later buckets because this one was
     /// full.
-    says: AtomicU8,
-    uses: atomic::AtomicU8,
-    high_slots: AtomicU16,
-    low_slots: AtomicU64,
+    says: AtomicU16,
+    uses: atomic::AtomicU16,
+    slots: [AtomicU32; WAYS],
+    values: [AtomicU64; WAYS],
 }
 
 /// What a glance sees.
@@ -73,7 +66,7 @@ pub(in crate::memory) struct Listed {
     pub(super) value: u64,
     /// There is more to it, in its slot: it is absent, or its life has an end.
     pub(super) is_special: bool,
-    pub(super) uses: u8,
+    pub(super) uses: u16,
 }
 
 /// What a look finds in a bucket.
@@ -102,6 +95,8 @@ impl Inlined {
     /// Looks at it once, and notes a use of what it finds.
     #[inline(always)]
     pub(super) fn glance(&self, is_it: impl IsIt<u64>) -> Glance {
+        // The other line is needed as soon as the place is known.
+        prefetch(&self.values[WAYS - 1]);
         let version = self.version.load(Ordering::Acquire);
         let says = self.says();
         let place = self.place_of(is_it);
@@ -132,7 +127,7 @@ impl Inlined {
     }
 
     #[inline(always)]
-    fn says(&self) -> u8 {
+    fn says(&self) -> u16 {
         self.says.load(Ordering::Relaxed)
     }
 
@@ -153,8 +148,8 @@ impl Inlined {
     fn set(&self, place: usize, item: Listed) {
         self.keys[place].store(item.key, Ordering::Relaxed);
         self.values[place].store(item.value, Ordering::Relaxed);
-        self.set_slot(place, item.slot);
-        let special = 1 << (SPECIAL + place);
+        self.slots[place].store(item.slot, Ordering::Relaxed);
+        let special = 1 << (SPECIAL as usize + place);
         let says = self.says() & !special | if item.is_special { special } else { 0 };
         self.says.store(says, Ordering::Relaxed);
         Uses::new(&self.uses, place).set(item.uses);
@@ -162,42 +157,24 @@ impl Inlined {
 
     fn get(&self, place: usize) -> Listed {
         Listed {
-            slot: self.slot_at(place),
+            slot: self.slots[place].load(Ordering::Relaxed),
             key: self.keys[place].load(Ordering::Relaxed),
             value: self.values[place].load(Ordering::Relaxed),
             is_special: is_special(self.says(), place),
             uses: Uses::new(&self.uses, place).get(),
         }
     }
-
-    #[inline(always)]
-    fn slot_at(&self, place: usize) -> Slot {
-        let place = place as u32;
-        let low = self.low_slots.load(Ordering::Relaxed) >> (LOW_BITS * place) & LOW;
-        let high = self.high_slots.load(Ordering::Relaxed) >> (HIGH_BITS * place) & HIGH;
-        low as Slot | Slot::from(high) << LOW_BITS
-    }
-
-    fn set_slot(&self, place: usize, slot: Slot) {
-        let place = place as u32;
-        let (low, high) = (u64::from(slot) & LOW, (slot >> LOW_BITS) as u16 & HIGH);
-        let lows = self.low_slots.load(Ordering::Relaxed) & !(LOW << (LOW_BITS * place));
-        self.low_slots.store(lows | low << (LOW_BITS * place), Ordering::Relaxed);
-        let highs = self.high_slots.load(Ordering::Relaxed) & !(HIGH << (HIGH_BITS * place));
-        self.high_slots.store(highs | high << (HIGH_BITS * place), Ordering::Relaxed);
-    }
 }
 
 #[inline(always)]
-fn is_special(says: u8, place: usize) -> bool {
-    says >> (SPECIAL + place) & 1 == 1
+fn is_special(says: u16, place: usize) -> bool {
+    says >> (SPECIAL as usize + place) & 1 == 1
 }
 
 impl Bucket for Inlined {
     type Item = Listed;
 
-    const FILL_OF_FOUR: usize = 10;
-    const MOST_SLOTS: u32 = 1 << (LOW_BITS + HIGH_BITS);
+    const FILL_OF_FOUR: usize = 20;
 
     fn insert(&self, _: u32, item: Listed) -> bool {
         let len = self.len();
@@ -214,8 +191,8 @@ impl Bucket for Inlined {
     fn place(&self, _: u32, slot: Slot) -> Option<usize> {
         // As in `place_of`.
         let mut first = WAYS;
-        for place in (0..WAYS).rev() {
-            if self.slot_at(place) == slot {
+        for (place, held) in self.slots.iter().enumerate().rev() {
+            if held.load(Ordering::Relaxed) == slot {
                 first = place;
             }
         }
@@ -262,6 +239,7 @@ impl Bucket for Inlined {
 
     fn foresee(&self) {
         prefetch(self);
+        prefetch(&self.values[WAYS - 1]);
     }
 }
 
@@ -283,6 +261,8 @@ impl Form for Within {
         _: u32,
         is_it: impl IsIt<u64>,
     ) -> Sought<Node<'a, Self>> {
+        // The other line is needed as soon as the place is known.
+        prefetch(&bucket.values[WAYS - 1]);
         let mut tries = 0;
         loop {
             let version = bucket.version.load(Ordering::Acquire);
@@ -294,7 +274,7 @@ impl Form for Within {
                 let value = bucket.values[place].load(Ordering::Relaxed);
                 let uses = Uses::new(&bucket.uses, place);
                 let is_special = is_special(says, place);
-                let slot = bucket.slot_at(place);
+                let slot = bucket.slots[place].load(Ordering::Relaxed);
                 (slot, Some(Seen { key: number, value, is_special, uses }))
             } else {
                 (0, None)

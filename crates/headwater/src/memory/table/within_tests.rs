@@ -11,32 +11,29 @@ pub(super) fn listed(slot: Slot) -> Listed {
     item(u64::from(slot) - 1, 1)
 }
 
-fn item(key: u64, uses: u8) -> Listed {
+fn item(key: u64, uses: u16) -> Listed {
     Listed { slot: key as Slot + 1, key, value: !key, is_special: key.is_multiple_of(3), uses }
 }
 
 #[test]
 fn what_leaves_a_bucket_lets_the_others_be_found() {
-    for gone in [1, 5, (1 << 25) + 3] {
-        let all = [1, 5, (1 << 25) + 3];
-        let bucket = Inlined::default();
-        for (key, uses) in all.into_iter().zip([2, 0, 3]) {
-            assert!(bucket.insert(0, item(key, uses)));
-        }
-        assert!(!bucket.insert(0, item(6, 0)), "it is full");
-        bucket.let_pass();
+    let bucket = Inlined::default();
+    for key in 0..6 {
+        assert!(bucket.insert(0, item(key, key as u16 % 4)));
+    }
+    assert!(!bucket.insert(0, item(6, 0)), "it is full");
+    bucket.let_pass();
+    for gone in [2, 5, 0] {
         bucket.remove(bucket.place(0, gone as Slot + 1).unwrap());
         // What is left where it was is not taken for it.
         assert!(bucket.place_of(|key| *key == gone) >= bucket.len());
-        assert_eq!(bucket.place(0, gone as Slot + 1), None);
-        let mut left: Vec<Listed> = bucket.items().collect();
-        left.sort_unstable_by_key(|item| item.key);
-        let expected = all.into_iter().zip([2, 0, 3]).filter(|(key, _)| *key != gone);
-        assert_eq!(left, expected.map(|(key, uses)| item(key, uses)).collect::<Vec<_>>());
-        assert!(bucket.has_passed());
-        bucket.take_back();
-        assert!(!bucket.has_passed());
     }
+    let mut left: Vec<Listed> = bucket.items().collect();
+    left.sort_unstable_by_key(|item| item.key);
+    assert_eq!(left, [1, 3, 4].map(|key| item(key, key as u16 % 4)));
+    assert!(bucket.has_passed());
+    bucket.take_back();
+    assert!(!bucket.has_passed());
 }
 
 #[test]
@@ -54,7 +51,7 @@ fn a_look_sees_a_bucket_as_it_was_at_one_moment() {
     let bucket = Inlined::default();
     let slots = Slots::<()>::new();
     let is_over = AtomicBool::new(false);
-    (0..2).for_each(|key| assert!(bucket.insert(0, item(key, 0))));
+    (0..3).for_each(|key| assert!(bucket.insert(0, item(key, 0))));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1..if cfg!(miri) { 50 } else { 50_000 } {

@@ -234,8 +234,7 @@ impl<F: Form> Writer<'_, F> {
         stock.take().or_else(|| {
             let most = limits.most.saturating_add(limits.patience).saturating_add(1);
             let wanted = most.saturating_sub(stock.allocated());
-            let numbers = F::Bucket::MOST_SLOTS;
-            self.shared.slots.grow(stock, wanted, numbers).then(|| stock.take()).flatten()
+            self.shared.slots.grow(stock, wanted).then(|| stock.take()).flatten()
         })
     }
 
