@@ -8,7 +8,7 @@
 use super::Bench;
 use crate::harness::{Cell, Contestant, Options, Row, Table, Zipf, interleave};
 use crate::traces::{self, Named};
-use headwater::{Entry, LruCache, MemoryCache, MissRatioSampler, Tier};
+use headwater::{Entry, Hashed, LruCache, MemoryCache, MissRatioSampler, Tier};
 use std::time::Instant;
 
 pub(super) const BENCH: Bench = Bench {
@@ -71,8 +71,9 @@ fn replayed(named: &Named, share: f64) -> LruCache<u32, ()> {
 
 fn ask(cache: &impl Tier<Key = u32, Value = ()>, key: u32) {
     let face = cache.resident().expect("it is in memory");
-    if face.get(&key).is_none() {
-        drop(face.put(key, face.prepare(&key, Entry::found(()))));
+    let hashed = Hashed::new(key);
+    if face.get(hashed.borrowed()).is_none() {
+        drop(face.put(hashed, face.prepare(&key, Entry::found(()))));
     }
 }
 

@@ -2,7 +2,7 @@
 //! sequence is one call, so that the face costs a hit nothing.
 
 use foyer_memory::{CacheBuilder, LruConfig};
-use headwater::{Entry, LruCache, MemoryCache, Tier};
+use headwater::{Entry, Hashed, LruCache, MemoryCache, Tier};
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::hint::black_box;
@@ -123,7 +123,7 @@ where
 {
     shelf(
         cache,
-        |cache, key| cache.resident()?.value(key)?,
+        |cache, key| cache.resident()?.value(Hashed::new(key))?,
         move |cache, key: &Q| keep(cache, key, value()),
     )
 }
@@ -142,7 +142,7 @@ fn by_closure<Q: ?Sized + Key, V: Value>(
 
 fn keep<Q: ?Sized + Key, V: Value>(cache: &impl Tier<Key = Q, Value = V>, key: &Q, value: V) {
     let face = cache.resident().expect("it is in memory");
-    drop(face.put(key.to_owned(), face.prepare(key, Entry::found(value))));
+    drop(face.put(Hashed::new(key).to_stored(), face.prepare(key, Entry::found(value))));
 }
 
 fn quick_cache<Q: ?Sized + Key, V: Value>(capacity: usize, value: fn() -> V) -> Box<dyn Shelf<Q>> {

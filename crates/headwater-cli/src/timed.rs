@@ -6,8 +6,8 @@ use anyhow::Result;
 use futures_util::future::{BoxFuture, ready};
 use hdrhistogram::Histogram;
 use headwater::{
-    Above, Batching, Entry, Key, Lease, Leased, Moment, Prepared, Removals, Resident, Shared, Tier,
-    Value,
+    Above, Batching, Entry, Hashed, Key, Lease, Leased, Moment, Prepared, Removals, Resident,
+    Shared, Tier, Value,
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -131,14 +131,14 @@ impl<T: Tier> Tier for Timed<T> {
 
 /// Only reached through [`Tier::resident`], and so only where the inner tier is resident.
 impl<T: Tier<Key = K, Value = V>, K: ?Sized + Key, V: Value> Resident<K, V> for Timed<T> {
-    fn get(&self, key: &K) -> Option<Entry<V>> {
+    fn get(&self, key: Hashed<&K>) -> Option<Entry<V>> {
         let begun = Instant::now();
         let found = self.inner.resident()?.get(key);
         self.latency.record(begun, 1);
         found
     }
 
-    fn value(&self, key: &K) -> Option<Option<V>> {
+    fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
         let begun = Instant::now();
         let found = self.inner.resident()?.value(key);
         self.latency.record(begun, 1);
@@ -152,11 +152,11 @@ impl<T: Tier<Key = K, Value = V>, K: ?Sized + Key, V: Value> Resident<K, V> for 
         }
     }
 
-    fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
+    fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
         self.inner.resident().map_or(Removals::none(), |inner| inner.put(key, entry))
     }
 
-    fn remove(&self, key: &K) -> Removals<K::Owned, V> {
+    fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {
         self.inner.resident().map_or(Removals::none(), |inner| inner.remove(key))
     }
 

@@ -101,6 +101,7 @@ mod fetcher;
 #[cfg(feature = "firestore")]
 pub mod firestore;
 mod flight;
+mod hashed;
 mod key;
 mod memory;
 mod observe;
@@ -125,6 +126,7 @@ pub use fetcher::{
     BoxCache, BoxFetcher, Cache, FetchFn, FetchManyFn, FetchOptions, Fetcher, fetch_fn,
     fetch_many_fn,
 };
+pub use hashed::Hashed;
 pub use key::{Key, Value};
 pub use memory::{
     CurvePoint, LruCache, MemoryBuilder, MemoryCache, MemoryStats, MissRatioCurve, MissRatioSampler,

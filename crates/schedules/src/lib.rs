@@ -18,6 +18,8 @@ mod error;
 mod fetcher;
 #[path = "../../headwater/src/flight/mod.rs"]
 mod flight;
+#[path = "../../headwater/src/hashed.rs"]
+mod hashed;
 mod memory;
 #[path = "../../headwater/src/tier/removals.rs"]
 mod removals;
@@ -26,6 +28,7 @@ mod sync;
 pub(crate) use clock::{Clock, Moment};
 pub(crate) use entry::Entry;
 pub(crate) use error::{Error, ErrorKind, Result};
+pub(crate) use hashed::Hashed;
 pub(crate) use removals::{Cause, Removals};
 
 use flight::{Few, Flights, Landing, Request};
@@ -106,23 +109,27 @@ impl Cache {
     }
 
     async fn fetch(self: &Arc<Self>, keys: &[u32]) -> Vec<Result<usize>> {
-        let keys: Vec<&u32> = keys.iter().collect();
+        let keys: Vec<Hashed<&u32>> = keys.iter().map(Hashed::new).collect();
         let request =
             Request { options: fetcher::FetchOptions::new(), floor: None, now: Moment::START };
-        let mut boarding = self.flights.board(&keys, &request, |key| self.look(*key));
+        let mut boarding = self.flights.board(&keys, &request, |key| self.look(**key.key()));
         boarding.depart(|id, keys| Arc::clone(self).load(id, keys));
         let entries = boarding.landed().await.into_iter();
         entries.map(|entry: Result<Entry<usize>>| entry.and_then(Entry::into_outcome)).collect()
     }
 
-    fn load(self: Arc<Self>, id: u64, keys: Arc<[u32]>) -> BoxFuture<'static, Landing<usize>> {
+    fn load(
+        self: Arc<Self>,
+        id: u64,
+        keys: Arc<[Hashed<u32>]>,
+    ) -> BoxFuture<'static, Landing<usize>> {
         Box::pin(async move {
             self.loads.fetch_add(1, SeqCst);
             let read = self.truth.load(SeqCst);
             self.gate.passed().await;
             yield_now().await;
             for key in keys.iter() {
-                self.flights.commit(id, key, || self.tier.lock().insert(*key, read));
+                self.flights.commit(id, key, || self.tier.lock().insert(*key.key(), read));
             }
             let outcomes = keys.iter().map(|_| Ok(Entry::found(read))).collect();
             Landing { outcomes, filling: Few::new(), at: Moment::START }
@@ -131,7 +138,7 @@ impl Cache {
 
     fn write_and_invalidate(&self, value: usize) {
         self.truth.store(value, SeqCst);
-        self.flights.void(&1, || self.tier.lock().remove(&1));
+        self.flights.void(Hashed::new(&1), || self.tier.lock().remove(&1));
     }
 }
 

@@ -3,7 +3,7 @@
 use foyer_memory::{
     CacheBuilder, EvictionConfig, LfuConfig, LruConfig, S3FifoConfig, SieveConfig,
 };
-use headwater::{Entry, LruCache, MemoryCache, Tier};
+use headwater::{Entry, Hashed, LruCache, MemoryCache, Tier};
 
 /// Asks a cache for a key, which it then has; whether it had it before.
 pub(super) type Ask = Box<dyn FnMut(u64) -> bool>;
@@ -59,9 +59,10 @@ fn headwater<C: Tier<Key = u64, Value = u64> + Clone>(cache: &C) -> Ask {
     let cache = cache.clone();
     Box::new(move |key| {
         let face = cache.resident().expect("it is in memory");
-        let hit = face.get(&key).is_some();
+        let hashed = Hashed::new(key);
+        let hit = face.get(hashed.borrowed()).is_some();
         if !hit {
-            drop(face.put(key, face.prepare(&key, Entry::found(key))));
+            drop(face.put(hashed, face.prepare(&key, Entry::found(key))));
         }
         hit
     })

@@ -1,7 +1,7 @@
 //! The policies, each replayed at one capacity: the library's caches themselves where it has one.
 
 use clap::ValueEnum;
-use headwater::{Entry, MemoryCache, MissRatioCurve, MissRatioSampler, Tier};
+use headwater::{Entry, Hashed, MemoryCache, MissRatioCurve, MissRatioSampler, Tier};
 use headwater_replay::Trace;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -59,9 +59,10 @@ pub(super) fn memory(trace: &Trace, capacity: u64, go_on: GoOn<'_>) -> Option<u6
 fn tier(cache: &impl Tier<Key = u32, Value = ()>, trace: &Trace, go_on: GoOn<'_>) -> Option<u64> {
     let face = cache.resident()?;
     count(trace, go_on, |key| {
-        let is_hit = face.get(&key).is_some();
+        let hashed = Hashed::new(key);
+        let is_hit = face.get(hashed.borrowed()).is_some();
         if !is_hit {
-            drop(face.put(key, face.prepare(&key, Entry::found(()))));
+            drop(face.put(hashed, face.prepare(&key, Entry::found(()))));
         }
         is_hit
     })

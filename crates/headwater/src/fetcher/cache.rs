@@ -1,4 +1,5 @@
-use crate::{Above, Entry, Fetcher, Result, Stats};
+use crate::hashed::plain;
+use crate::{Above, Entry, FetchOptions, Fetcher, Hashed, Result, Stats};
 use std::sync::Weak;
 
 /// A [`Fetcher`] that keeps what it fetched, and so can be told to forget it.
@@ -14,6 +15,9 @@ use std::sync::Weak;
 ///   the tier that was not.
 /// - Dropping one of these futures before it ended leaves each tier either changed or not yet; no
 ///   tier is left with an entry that the call did not see or write.
+///
+/// The methods called `..._through` are what one link of a chain asks of the next. Keys come with their
+/// hash, so that no link has to compute it again; a cache that makes no use of it need not provide them.
 ///
 /// ```
 /// use headwater::{fetch_fn, Cache, Fetcher, Headwater, LruCache};
@@ -47,9 +51,35 @@ pub trait Cache: Fetcher {
     /// one of a newer version that is here: what a cache in front of this one keeps of it.
     fn insert_through(
         &self,
-        key: &Self::Key,
+        key: Hashed<&Self::Key>,
         entry: Entry<Self::Value>,
     ) -> impl Future<Output = Result<Entry<Self::Value>>> + Send;
+
+    /// As [`fetch_entry`](Fetcher::fetch_entry), which the provided method asks.
+    fn fetch_through(
+        &self,
+        key: Hashed<&Self::Key>,
+        options: &FetchOptions,
+    ) -> impl Future<Output = Result<Entry<Self::Value>>> + Send {
+        self.fetch_entry(key.into_key(), options)
+    }
+
+    /// As [`fetch_entries`](Fetcher::fetch_entries), which the provided method asks.
+    fn fetch_many_through(
+        &self,
+        keys: &[Hashed<&Self::Key>],
+        options: &FetchOptions,
+    ) -> impl Future<Output = Vec<Result<Entry<Self::Value>>>> + Send {
+        async move { self.fetch_entries(&plain(keys), options).await }
+    }
+
+    /// As [`invalidate_many`](Self::invalidate_many), which the provided method asks.
+    fn invalidate_through(
+        &self,
+        keys: &[Hashed<&Self::Key>],
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move { self.invalidate_many(&plain(keys)).await }
+    }
 
     /// Removes everything from every tier.
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;

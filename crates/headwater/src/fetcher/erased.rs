@@ -1,7 +1,7 @@
 //! Fetchers and caches without type parameters for how they answer. The one place that boxes.
 
 use super::{Cache, FetchOptions, Fetcher};
-use crate::{Above, Entry, Key, Result, Stats, Value};
+use crate::{Above, Entry, Hashed, Key, Result, Stats, Value};
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -29,9 +29,21 @@ trait DynCache<K: ?Sized + Key, V: Value>: DynFetcher<K, V> {
     fn invalidate_many_dyn<'a>(&'a self, keys: &'a [&'a K]) -> BoxFuture<'a, Result<()>>;
     fn insert_through_dyn<'a>(
         &'a self,
-        key: &'a K,
+        key: Hashed<&'a K>,
         entry: Entry<V>,
     ) -> BoxFuture<'a, Result<Entry<V>>>;
+    fn fetch_through_dyn<'a>(
+        &'a self,
+        key: Hashed<&'a K>,
+        options: &'a FetchOptions,
+    ) -> BoxFuture<'a, Result<Entry<V>>>;
+    fn fetch_many_through_dyn<'a>(
+        &'a self,
+        keys: &'a [Hashed<&'a K>],
+        options: &'a FetchOptions,
+    ) -> BoxFuture<'a, Vec<Result<Entry<V>>>>;
+    fn invalidate_through_dyn<'a>(&'a self, keys: &'a [Hashed<&'a K>])
+    -> BoxFuture<'a, Result<()>>;
     fn clear_dyn(&self) -> BoxFuture<'_, Result<()>>;
     fn stats_dyn(&self) -> Stats;
     fn attach_dyn(&self, above: Weak<dyn Above<K>>);
@@ -81,10 +93,33 @@ impl<C: Cache> DynCache<C::Key, C::Value> for C {
 
     fn insert_through_dyn<'a>(
         &'a self,
-        key: &'a C::Key,
+        key: Hashed<&'a C::Key>,
         entry: Entry<C::Value>,
     ) -> BoxFuture<'a, Result<Entry<C::Value>>> {
         Box::pin(self.insert_through(key, entry))
+    }
+
+    fn fetch_through_dyn<'a>(
+        &'a self,
+        key: Hashed<&'a C::Key>,
+        options: &'a FetchOptions,
+    ) -> BoxFuture<'a, Result<Entry<C::Value>>> {
+        Box::pin(self.fetch_through(key, options))
+    }
+
+    fn fetch_many_through_dyn<'a>(
+        &'a self,
+        keys: &'a [Hashed<&'a C::Key>],
+        options: &'a FetchOptions,
+    ) -> BoxFuture<'a, Vec<Result<Entry<C::Value>>>> {
+        Box::pin(self.fetch_many_through(keys, options))
+    }
+
+    fn invalidate_through_dyn<'a>(
+        &'a self,
+        keys: &'a [Hashed<&'a C::Key>],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.invalidate_through(keys))
     }
 
     fn clear_dyn(&self) -> BoxFuture<'_, Result<()>> {
@@ -198,6 +233,7 @@ macro_rules! forward_fetcher {
 forward_fetcher!(BoxFetcher);
 forward_fetcher!(BoxCache);
 
+#[deny(clippy::missing_trait_methods)]
 impl<K: ?Sized + Key, V: Value> Cache for BoxCache<K, V> {
     async fn invalidate(&self, key: &K) -> Result<()> {
         self.0.invalidate_dyn(key).await
@@ -208,11 +244,27 @@ impl<K: ?Sized + Key, V: Value> Cache for BoxCache<K, V> {
     }
 
     async fn insert(&self, key: &K, entry: impl Into<Entry<V>> + Send) -> Result<()> {
-        self.0.insert_through_dyn(key, entry.into()).await.map(drop)
+        self.0.insert_through_dyn(Hashed::new(key), entry.into()).await.map(drop)
     }
 
-    async fn insert_through(&self, key: &K, entry: Entry<V>) -> Result<Entry<V>> {
+    async fn insert_through(&self, key: Hashed<&K>, entry: Entry<V>) -> Result<Entry<V>> {
         self.0.insert_through_dyn(key, entry).await
+    }
+
+    async fn fetch_through(&self, key: Hashed<&K>, options: &FetchOptions) -> Result<Entry<V>> {
+        self.0.fetch_through_dyn(key, options).await
+    }
+
+    async fn fetch_many_through(
+        &self,
+        keys: &[Hashed<&K>],
+        options: &FetchOptions,
+    ) -> Vec<Result<Entry<V>>> {
+        self.0.fetch_many_through_dyn(keys, options).await
+    }
+
+    async fn invalidate_through(&self, keys: &[Hashed<&K>]) -> Result<()> {
+        self.0.invalidate_through_dyn(keys).await
     }
 
     async fn clear(&self) -> Result<()> {

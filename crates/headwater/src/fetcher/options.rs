@@ -65,10 +65,11 @@ impl FetchOptions {
         self.skipped.iter().any(|skipped| skipped == name)
     }
 
-    /// The earliest load time that is accepted by a call made at `now`.
-    pub(crate) fn floor(&self, now: Moment) -> Option<Moment> {
+    /// The earliest load time that is accepted by a call made at the time that `now` tells, which is
+    /// asked only if it matters.
+    pub(crate) fn floor_at(&self, now: impl FnOnce() -> Moment) -> Option<Moment> {
         let age = self.max_age?;
-        Some(Moment::START + (now - Moment::START).saturating_sub(age))
+        Some(Moment::START + (now() - Moment::START).saturating_sub(age))
     }
 
     /// Whether a call that asked `self` is content with the result of one that asked `other`.

@@ -1,11 +1,10 @@
 use super::ride::{Flight, Landing, Ride};
 use super::table::{FlightId, Flights, MAX_DEPTH, Request};
 use crate::sync::Arc;
-use crate::{Entry, Error, ErrorKind, Result};
+use crate::{Entry, Error, ErrorKind, Hashed, Result};
 use futures_util::future::{BoxFuture, join_all};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::hash::Hash;
 
 /// One thing per key or per ride, of which there is nearly always one.
 pub(crate) type Few<T> = SmallVec<[T; 1]>;
@@ -26,7 +25,7 @@ pub(crate) enum Boarded<V> {
 /// lands with an error.
 pub(crate) struct Boarding<K, V>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     pub(crate) keys: Few<Boarded<V>>,
@@ -38,7 +37,7 @@ where
 
 /// A flight that the caller opened and whose load it has to state.
 struct Opened<K> {
-    keys: Few<K>,
+    keys: Few<Hashed<K>>,
     /// Index of its ride.
     ride: usize,
 }
@@ -48,7 +47,7 @@ type Berth<K, V> = (Arc<Flight<K, V>>, usize, usize);
 
 impl<K, V> Boarding<K, V>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     pub(super) fn of(keys: usize) -> Self {
@@ -64,7 +63,7 @@ where
     /// for it and its keys. Returns how many keys these are.
     pub(crate) fn depart(
         &mut self,
-        load: impl FnOnce(FlightId, Arc<[K]>) -> BoxFuture<'static, Landing<V>>,
+        load: impl FnOnce(FlightId, Arc<[Hashed<K>]>) -> BoxFuture<'static, Landing<V>>,
     ) -> usize {
         let Some(opened) = &mut self.opened else { return 0 };
         let flight = &self.rides[opened.ride].flight;
@@ -80,22 +79,25 @@ where
     ///
     /// # Cancellation
     /// Leaves all flights.
-    pub(crate) async fn landed(mut self) -> Few<Result<Entry<V>>> {
-        let mut rides = std::mem::take(&mut self.rides);
-        let mut flights: Few<_> = rides.iter().map(|ride| Arc::clone(&ride.flight)).collect();
-        match &mut rides[..] {
-            [] => {}
-            [ride] => ride.await,
-            _ => drop(join_all(rides.drain(..)).await),
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the boarding twice")]
+    pub(crate) fn landed(mut self) -> impl Future<Output = Few<Result<Entry<V>>>> + Send {
+        async move {
+            let mut rides = std::mem::take(&mut self.rides);
+            let mut flights: Few<_> = rides.iter().map(|ride| Arc::clone(&ride.flight)).collect();
+            match &mut rides[..] {
+                [] => {}
+                [ride] => ride.await,
+                _ => drop(join_all(rides.drain(..)).await),
+            }
+            // Who is alone on a flight takes what it brought along.
+            drop(rides);
+            let outcome = |boarded| match boarded {
+                Boarded::Hit(entry) => Ok(entry),
+                Boarded::Riding { ride, place } => Flight::outcome(&mut flights[ride], place),
+                Boarded::Refused(error) => Err(error),
+            };
+            std::mem::take(&mut self.keys).into_iter().map(outcome).collect()
         }
-        // Who is alone on a flight takes what it brought along.
-        drop(rides);
-        let outcome = |boarded| match boarded {
-            Boarded::Hit(entry) => Ok(entry),
-            Boarded::Riding { ride, place } => Flight::outcome(&mut flights[ride], place),
-            Boarded::Refused(error) => Err(error),
-        };
-        std::mem::take(&mut self.keys).into_iter().map(outcome).collect()
     }
 
     /// The flight of this boarding's own keys, opened on first use.
@@ -121,7 +123,7 @@ where
         Ok((flight, ride, 0))
     }
 
-    pub(super) fn list(&mut self, key: K) {
+    pub(super) fn list(&mut self, key: Hashed<K>) {
         if let Some(opened) = &mut self.opened {
             opened.keys.push(key);
         }
@@ -172,7 +174,7 @@ fn shared<K>(keys: Few<K>) -> Arc<[K]> {
 
 impl<K, V> Drop for Boarding<K, V>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     fn drop(&mut self) {

@@ -2,7 +2,7 @@ use super::boarding::Few;
 use super::scope::{Node, Waiting, enter};
 use super::table::{FlightId, Flights, Request};
 use crate::sync::{Arc, Mutex, OnceLock};
-use crate::{Entry, Error, ErrorKind, Moment, Result};
+use crate::{Entry, Error, ErrorKind, Hashed, Moment, Result};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::task::{ArcWake, waker};
@@ -25,7 +25,7 @@ pub(crate) struct Flight<K, V> {
     pub(super) id: FlightId,
     pub(super) request: Request,
     pub(super) node: Arc<Node>,
-    keys: OnceLock<Arc<[K]>>,
+    keys: OnceLock<Arc<[Hashed<K>]>>,
     outcomes: OnceLock<(Few<Result<Entry<V>>>, Moment)>,
     state: Mutex<State<V>>,
 }
@@ -105,7 +105,7 @@ impl<K, V> Flight<K, V> {
     }
 
     /// All keys are registered: these.
-    pub(super) fn list(&self, keys: Arc<[K]>) {
+    pub(super) fn list(&self, keys: Arc<[Hashed<K>]>) {
         let _ = self.keys.set(keys);
     }
 
@@ -119,7 +119,7 @@ impl<K, V> Flight<K, V> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn keys(&self) -> &[K] {
+    pub(super) fn keys(&self) -> &[Hashed<K>] {
         self.keys.get().map_or(&[], |keys| keys)
     }
 
@@ -175,7 +175,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ArcWake for Flight<K, V
 /// last to leave abandons the load.
 pub(crate) struct Ride<K, V>
 where
-    K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     pub(super) flights: Arc<Flights<K, V>>,
@@ -189,7 +189,7 @@ where
 
 impl<K, V> Ride<K, V>
 where
-    K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     /// Takes the load out for a poll, if it is there; otherwise waits to be woken.
@@ -240,7 +240,7 @@ where
     }
 
     /// Ends a flight that has not departed: everybody who boarded gets `error`.
-    pub(super) fn fail(&self, keys: Arc<[K]>, error: &Error) {
+    pub(super) fn fail(&self, keys: Arc<[Hashed<K>]>, error: &Error) {
         self.flight.list(keys);
         self.land(Err(error.clone()));
     }
@@ -280,7 +280,7 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
 
 impl<K, V> Future for Ride<K, V>
 where
-    K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     type Output = ();
@@ -306,7 +306,7 @@ where
 
 impl<K, V> Drop for Ride<K, V>
 where
-    K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     fn drop(&mut self) {

@@ -2,11 +2,10 @@ use super::boarding::{Boarded, Boarding};
 use super::ride::{Flight, Ride};
 use crate::fetcher::{FetchOptions, is_young};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
-use crate::{Entry, Moment, Result};
+use crate::{Entry, Hashed, Moment, Result};
 use futures_util::future::BoxFuture;
 use hashbrown::hash_table::{Entry as Slot, HashTable};
 use std::borrow::Borrow;
-use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
 /// Shards of the table: as many threads open flights without meeting.
@@ -52,7 +51,6 @@ impl Request {
 /// All flights that may still fill, by key.
 pub(crate) struct Flights<K, V> {
     shards: Box<[Shard<K, V>]>,
-    hasher: hashbrown::DefaultHashBuilder,
     next_id: AtomicU64,
     heirs: Option<Heirs>,
 }
@@ -64,7 +62,7 @@ struct Shard<K, V> {
 }
 
 struct Registered<K, V> {
-    key: K,
+    key: Hashed<K>,
     /// Which of the flight's keys it is.
     place: usize,
     flight: Arc<Flight<K, V>>,
@@ -72,18 +70,13 @@ struct Registered<K, V> {
 
 impl<K, V> Flights<K, V>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Clone + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     /// A table without flights. With `heirs`, loads that everybody left are finished by them.
     pub(crate) fn new(heirs: Option<Heirs>) -> Self {
         let shard = || Shard { commits: AtomicU64::new(0), registered: Mutex::default() };
-        Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
-            hasher: hashbrown::DefaultHashBuilder::default(),
-            next_id: AtomicU64::new(1),
-            heirs,
-        }
+        Self { shards: (0..SHARDS).map(|_| shard()).collect(), next_id: AtomicU64::new(1), heirs }
     }
 
     /// Takes a seat for each key: in the flight that loads it already, or in one new flight for all
@@ -91,12 +84,12 @@ where
     /// not loaded again. Keys must not repeat.
     pub(crate) fn board<Q>(
         self: &Arc<Self>,
-        keys: &[&Q],
+        keys: &[Hashed<&Q>],
         request: &Request,
-        look: impl Fn(&Q) -> Option<Entry<V>>,
+        look: impl Fn(Hashed<&Q>) -> Option<Entry<V>>,
     ) -> Boarding<K, V>
     where
-        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        Q: ?Sized + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
         let mut boarding = Boarding::of(keys.len());
@@ -109,30 +102,26 @@ where
 
     fn board_one<Q>(
         self: &Arc<Self>,
-        key: &Q,
+        key: Hashed<&Q>,
         request: &Request,
-        look: impl Fn(&Q) -> Option<Entry<V>>,
+        look: impl Fn(Hashed<&Q>) -> Option<Entry<V>>,
         boarding: &mut Boarding<K, V>,
     ) -> Boarded<V>
     where
-        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        Q: ?Sized + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash);
+        let shard = self.shard(key.hash());
         // Made before the lock, because it may run user code.
-        let (own_key, listed_key) = (key.to_owned(), key.to_owned());
+        let (own_key, listed_key) = (key.to_stored(), key.to_stored());
         loop {
             let seen = shard.commits.load(Ordering::Acquire);
             if let Some(entry) = look(key) {
                 return Boarded::Hit(entry);
             }
             let mut registered = shard.registered.lock();
-            let slot = registered.entry(
-                hash,
-                |other| Borrow::<Q>::borrow(&other.key) == key,
-                |other| self.hasher.hash_one(Borrow::<Q>::borrow(&other.key)),
-            );
+            let slot =
+                registered.entry(key.hash(), |other| other.key.is(key), |other| other.key.hash());
             let joined = match &slot {
                 Slot::Occupied(slot) => self.join(slot.get(), request),
                 Slot::Vacant(_) if shard.commits.load(Ordering::Acquire) != seen => continue,
@@ -200,11 +189,15 @@ where
 
     /// Ends the registration of `key` to the flight `id` and runs `fill`, both in one critical
     /// section; `None` if the key is not, or no longer, registered to it.
-    pub(crate) fn commit<R>(&self, id: FlightId, key: &K, fill: impl FnOnce() -> R) -> Option<R> {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash);
+    pub(crate) fn commit<R>(
+        &self,
+        id: FlightId,
+        key: &Hashed<K>,
+        fill: impl FnOnce() -> R,
+    ) -> Option<R> {
+        let shard = self.shard(key.hash());
         let mut registered = shard.registered.lock();
-        let Ok(slot) = registered.find_entry(hash, |other| other.key == *key) else { return None };
+        let slot = registered.find_entry(key.hash(), |other| other.key == *key).ok()?;
         if slot.get().flight.id != id {
             return None;
         }
@@ -217,27 +210,26 @@ where
     }
 
     /// Whether `key` is still registered to the flight `id`.
-    pub(crate) fn is_current(&self, id: FlightId, key: &K) -> bool {
-        let hash = self.hasher.hash_one(key);
-        let registered = self.shard(hash).registered.lock();
-        registered.find(hash, |other| other.key == *key).is_some_and(|other| other.flight.id == id)
+    pub(crate) fn is_current(&self, id: FlightId, key: &Hashed<K>) -> bool {
+        let registered = self.shard(key.hash()).registered.lock();
+        let own = registered.find(key.hash(), |other| other.key == *key);
+        own.is_some_and(|own| own.flight.id == id)
     }
 
     /// Ends the registration of `key` to the flight `id`, if it still is.
-    pub(crate) fn retire(&self, id: FlightId, key: &K) {
+    pub(crate) fn retire(&self, id: FlightId, key: &Hashed<K>) {
         let _ = self.commit(id, key, || ());
     }
 
     /// Ends the registration of `key` to whichever flight, and runs `change`, both in one critical
     /// section: no flight that was under way fills `key` afterwards, and nobody joins it.
-    pub(crate) fn void<Q, R>(&self, key: &Q, change: impl FnOnce() -> R) -> R
+    pub(crate) fn void<Q, R>(&self, key: Hashed<&Q>, change: impl FnOnce() -> R) -> R
     where
-        Q: ?Sized + Hash + Eq,
+        Q: ?Sized + Eq,
         K: Borrow<Q>,
     {
-        let hash = self.hasher.hash_one(key);
-        let mut registered = self.shard(hash).registered.lock();
-        let slot = registered.find_entry(hash, |other| other.key.borrow() == key);
+        let mut registered = self.shard(key.hash()).registered.lock();
+        let slot = registered.find_entry(key.hash(), |other| other.key.is(key));
         let gone = slot.ok().map(|slot| slot.remove().0);
         let changed = change();
         drop(registered);
@@ -264,9 +256,7 @@ where
     }
 
     fn shard(&self, hash: u64) -> &Shard<K, V> {
-        // Mixed once more, because the hasher leaves small numbers close together; the table inside
-        // a shard uses the hash as it is.
-        let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &self.shards[(mixed >> 32) as usize % SHARDS]
+        // By bits that the table inside a shard does not go by, which takes the lowest and highest.
+        &self.shards[(hash >> 32) as usize % SHARDS]
     }
 }

@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::sizing::MissRatioCurve;
 use super::stats::MemoryStats;
 use crate::sync::Arc;
-use crate::{Batching, Entry, Key, Moment, Resident, Result, Shared, Tier, Value};
+use crate::{Batching, Entry, Hashed, Key, Moment, Resident, Result, Shared, Tier, Value};
 
 /// A tier in memory that holds so many entries, or so much weight, and evicts exactly the one that
 /// was not used for longest.
@@ -252,7 +252,7 @@ macro_rules! face_of_memory {
             /// ```
             #[must_use]
             pub fn peek(&self, key: &K) -> Option<Entry<V>> {
-                self.0.peek(key)
+                self.0.peek(Hashed::new(key))
             }
 
             /// Copies of all live entries, found and absent, in no order, as if nobody had looked.
@@ -299,7 +299,7 @@ macro_rules! face_of_memory {
             /// # }).unwrap();
             /// ```
             pub fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-                self.0.with(key, read)
+                self.0.with(Hashed::new(key), read)
             }
 
             /// Removes all dead entries and returns how many they were. Takes time in proportion to
@@ -362,11 +362,11 @@ macro_rules! face_of_memory {
 
             async fn get(&self, key: &K) -> Result<Option<Entry<V>>> {
                 self.0.check_open()?;
-                Ok(self.0.get(key))
+                Ok(self.0.get(Hashed::new(key)))
             }
 
             async fn get_many(&self, keys: &[&K]) -> Vec<Result<Option<Entry<V>>>> {
-                let get = |key: &&K| self.0.check_open().map(|()| self.0.get(key));
+                let get = |key: &&K| self.0.check_open().map(|()| self.0.get(Hashed::new(*key)));
                 keys.iter().map(get).collect()
             }
 
@@ -380,13 +380,13 @@ macro_rules! face_of_memory {
 
             async fn remove(&self, key: &K) -> Result<()> {
                 self.0.check_open()?;
-                drop(self.0.remove(key));
+                drop(self.0.remove(Hashed::new(key)));
                 Ok(())
             }
 
             async fn remove_many(&self, keys: &[&K]) -> Result<()> {
                 self.0.check_open()?;
-                keys.iter().for_each(|key| drop(self.0.remove(key)));
+                keys.iter().for_each(|key| drop(self.0.remove(Hashed::new(*key))));
                 Ok(())
             }
 

@@ -1,14 +1,11 @@
 //! What is behind both faces: stores behind locks, and around them all that must run outside.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::iter::Sum;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-use foldhash::quality::RandomState;
 
 use super::bounds::{Bounds, Rule, UNBOUNDED};
 use super::kept::{Keeps, Kept, Makes, Shard, each};
@@ -24,8 +21,8 @@ use super::table::{
 use super::touches::{Noted, Touches};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
-    Cause, Clock, Entry, Error, ErrorKind, Key, Moment, Prepared, RemovalListener, Removals,
-    Resident, Result, Value,
+    Cause, Clock, Entry, Error, ErrorKind, Hashed, Key, Moment, Prepared, RemovalListener,
+    Removals, Resident, Result, Value,
 };
 
 /// How many slots a sweep looks at, or a resize evicts, before it lets others in.
@@ -50,8 +47,6 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     capacity: AtomicU64,
     /// Held by who changes it.
     resizing: Mutex<()>,
-    /// Seeded at random, so that nobody can make up keys that collide.
-    hasher: RandomState,
     kept: Kept<K, V>,
     /// Where hits change the order, what takes note of them: then there is one shard.
     touches: Option<Arc<Touches>>,
@@ -96,7 +91,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
             resizing: Mutex::new(()),
-            hasher: RandomState::default(),
             kept,
             touches,
             time_to_idle: bounds.time_to_idle,
@@ -144,8 +138,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         F::removals(removals)
     }
 
-    pub(super) fn peek(&self, key: &K) -> Option<Entry<V>> {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn peek(&self, key: Hashed<&K>) -> Option<Entry<V>> {
+        let (hash, key) = (key.hash(), key.into_key());
         each!(&self.kept, shards => self.peek_in(shard(shards, hash), hash, key))
     }
 
@@ -170,8 +164,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
     /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
     #[inline]
-    pub(super) fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn with<R>(&self, key: Hashed<&K>, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+        let (hash, key) = (key.hash(), key.into_key());
         match &self.kept {
             Kept::Apart(all) => self.with_in(shard(all, hash), hash, key, read),
             Kept::Within(all) => {
@@ -397,7 +391,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     pub(super) fn keep(&self, key: &K, entry: &Entry<V>) -> Result<()> {
         self.check_open()?;
         let prepared = self.prepare(key, entry.clone());
-        drop(self.put(key.to_owned(), prepared));
+        drop(self.put(Hashed::new(key).to_stored(), prepared));
         Ok(())
     }
 
@@ -586,13 +580,13 @@ fn part(capacity: u64, number: usize, shards: usize) -> u64 {
 
 impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
-    fn get(&self, key: &K) -> Option<Entry<V>> {
-        let hash = self.hasher.hash_one(key);
+    fn get(&self, key: Hashed<&K>) -> Option<Entry<V>> {
+        let (hash, key) = (key.hash(), key.into_key());
         each!(&self.kept, all => self.get_in(shard(all, hash), hash, key))
     }
 
     #[inline]
-    fn value(&self, key: &K) -> Option<Option<V>> {
+    fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
         self.with(key, |value: Option<&V>| value.cloned())
     }
 
@@ -605,8 +599,8 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         Prepared { entry: life.shorten(key, entry, clock), weight }
     }
 
-    fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
-        let hash = self.hasher.hash_one::<&K>(key.borrow());
+    fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
+        let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
         let is_mortal = self.time_to_idle.is_some() || entry.entry.expiry().is_some();
         let removals = each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry));
@@ -616,8 +610,8 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         removals
     }
 
-    fn remove(&self, key: &K) -> Removals<K::Owned, V> {
-        let hash = self.hasher.hash_one(key);
+    fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {
+        let (hash, key) = (key.hash(), key.into_key());
         let removals = each!(&self.kept, all => self.remove_in(shard(all, hash), hash, key));
         self.notifying(removals)
     }

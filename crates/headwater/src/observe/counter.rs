@@ -21,12 +21,28 @@ pub(crate) struct Counter([Stripe; STRIPES]);
 impl Counter {
     #[inline]
     pub(crate) fn add(&self, amount: u64) {
-        let own = own_stripe();
+        match OWN.get() {
+            SHARED => self.add_shared(amount),
+            own => self.add_own(own, amount),
+        }
+    }
+
+    fn add_own(&self, own: usize, amount: u64) {
+        let stripe = &self.0[own % STRIPES].0;
+        stripe.store(stripe.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    /// Takes a stripe at the first count of a thread, if one is left.
+    #[cold]
+    #[inline(never)]
+    fn add_shared(&self, amount: u64) {
+        // During the destruction of a thread's locals it is the shared one.
+        let own = LEASE.try_with(|lease| lease.0).unwrap_or(SHARED);
         if own == SHARED {
             self.0[SHARED].0.fetch_add(amount, Relaxed);
         } else {
-            let stripe = &self.0[own % STRIPES].0;
-            stripe.store(stripe.load(Relaxed).wrapping_add(amount), Relaxed);
+            OWN.set(own);
+            self.add_own(own, amount);
         }
     }
 
@@ -42,13 +58,11 @@ const SHARED: usize = 0;
 static FREE: AtomicU32 = AtomicU32::new((1 << STRIPES) - 1 - (1 << SHARED));
 
 thread_local! {
-    /// This thread's stripe, for quick reach; unknown before it first counts.
-    static OWN: Cell<usize> = const { Cell::new(UNKNOWN) };
+    /// This thread's stripe, for quick reach; the shared one before it first counts.
+    static OWN: Cell<usize> = const { Cell::new(SHARED) };
     /// The same, given back when the thread ends.
     static LEASE: Lease = Lease::take();
 }
-
-const UNKNOWN: usize = usize::MAX;
 
 struct Lease(usize);
 
@@ -70,22 +84,6 @@ impl Drop for Lease {
             FREE.fetch_or(1 << self.0, Release);
         }
     }
-}
-
-#[inline]
-fn own_stripe() -> usize {
-    match OWN.get() {
-        UNKNOWN => take_stripe(),
-        own => own,
-    }
-}
-
-#[cold]
-fn take_stripe() -> usize {
-    // During the destruction of a thread's locals it is the shared one.
-    let own = LEASE.try_with(|lease| lease.0).unwrap_or(SHARED);
-    OWN.set(own);
-    own
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 use super::lanes::InLane;
 use super::{Inner, Owned};
+use crate::hashed::{HashedSet, plain};
 use crate::runtime::spawn;
-use crate::{Above, Cache, Entry, Error, ErrorKind, Result, Tier};
+use crate::{Above, Cache, Entry, Error, ErrorKind, Hashed, Result, Tier};
 use futures_util::future::{Either, select};
-use std::collections::HashSet;
+use std::borrow::Borrow;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -17,14 +18,14 @@ where
     T: Tier,
     N: Cache<Key = T::Key, Value = T::Value>,
 {
-    pub(super) async fn invalidate(self: &Arc<Self>, keys: &[&T::Key]) -> Result<()> {
+    pub(super) async fn invalidate(self: &Arc<Self>, keys: &[Hashed<&T::Key>]) -> Result<()> {
         self.check_open()?;
-        let mut seen = HashSet::with_capacity(keys.len());
-        let keys: Vec<&T::Key> = keys.iter().copied().filter(|key| seen.insert(*key)).collect();
+        let mut seen = HashedSet::with_capacity_and_hasher(keys.len(), Default::default());
+        let keys: Vec<_> = keys.iter().copied().filter(|key| seen.insert(*key)).collect();
         // At once, because the slower tiers may take their time.
         self.supersede(&keys);
         let _turn = self.turn(&keys).await?;
-        let below = self.next.invalidate_many(&keys).await;
+        let below = self.next.invalidate_through(&keys).await;
         let own = self.remove_here(&keys).await;
         // Whoever stands in front of this cache too, besides the one that this call came through.
         self.each_above(|above| above.forget(&keys));
@@ -32,10 +33,10 @@ where
     }
 
     /// Waits for this tier's earlier writes of `keys`, and holds off later ones.
-    async fn turn(&self, keys: &[&T::Key]) -> Result<Turn<Owned<T>>> {
+    async fn turn(&self, keys: &[Hashed<&T::Key>]) -> Result<Turn<Owned<T>>> {
         self.unless_closed(async {
             let gate = Arc::clone(&self.gate).read_owned().await;
-            let lane = self.lanes.enter(keys.iter().map(|key| (*key).to_owned()).collect());
+            let lane = self.lanes.enter(keys.iter().map(|key| key.to_stored()).collect());
             lane.clear().await;
             (lane, gate)
         })
@@ -51,29 +52,29 @@ where
 
     /// Drops entries of this tier, and ends what was under way meanwhile: a load that began in
     /// between may have met the old entry in a slower tier, or on its way out of this one.
-    async fn remove_here(&self, keys: &[&T::Key]) -> Result<()> {
+    async fn remove_here(&self, keys: &[Hashed<&T::Key>]) -> Result<()> {
         let own = match self.tier.resident() {
             Some(_) => Ok(()),
-            None => self.tier.remove_many(keys).await.map_err(|error| self.named(error)),
+            None => self.tier.remove_many(&plain(keys)).await.map_err(|error| self.named(error)),
         };
         self.supersede(keys);
         own
     }
 
     /// Ends what is under way for `keys`, because this process changes them.
-    fn supersede(&self, keys: &[&T::Key]) {
+    fn supersede(&self, keys: &[Hashed<&T::Key>]) {
         if self.tier.shared().is_some() {
-            keys.iter().for_each(|key| self.epochs.advance(*key));
+            keys.iter().for_each(|key| self.epochs.advance(key));
         }
         self.forget_here(keys);
     }
 
     /// Ends the flights of `keys`, and drops their entries if the tier is resident.
-    fn forget_here(&self, keys: &[&T::Key]) {
+    fn forget_here(&self, keys: &[Hashed<&T::Key>]) {
         for key in keys {
             let removals = self
                 .flights
-                .void(*key, || self.tier.resident().map(|resident| resident.remove(key)));
+                .void(*key, || self.tier.resident().map(|resident| resident.remove(*key)));
             drop(removals);
         }
     }
@@ -82,7 +83,7 @@ where
     /// or the newer one that is there instead.
     pub(super) async fn insert(
         self: &Arc<Self>,
-        key: &T::Key,
+        key: Hashed<&T::Key>,
         entry: Entry<T::Value>,
     ) -> Result<Entry<T::Value>> {
         self.check_open()?;
@@ -102,17 +103,17 @@ where
             return below.map(|_| newer);
         }
         if let Some(resident) = self.tier.resident() {
-            let prepared = resident.prepare(key, entry.clone());
+            let prepared = resident.prepare(key.key(), entry.clone());
             entry.shorten(prepared.entry.expiry());
-            let own_key = key.to_owned();
+            let own_key = key.to_stored();
             drop(self.flights.void(key, || resident.put(own_key, prepared)));
             self.each_above(|above| above.forget(&[key]));
             return below.map(|_| entry);
         }
-        let kept = self.cut(key, &mut entry);
+        let kept = self.cut(key.key(), &mut entry);
         // A write that was sent cannot be called back: should this call be dropped, the next write
         // of the key must still wait for it, and whoever is in front must not keep the old entry.
-        let (inner, own_key) = (Arc::clone(self), key.to_owned());
+        let (inner, own_key) = (Arc::clone(self), key.to_stored());
         let write = async move {
             let newer = match inner.put_alone(&own_key, &kept).await {
                 Ok(()) => Ok(inner.newer_than(&kept, &own_key).await),
@@ -127,9 +128,9 @@ where
         below.map(|_| newer.unwrap_or(entry))
     }
 
-    async fn put_alone(&self, key: &Owned<T>, entry: &Entry<T::Value>) -> Result<()> {
-        let key = std::borrow::Borrow::borrow(key);
-        let own = self.tier.put(key, entry).await.map_err(|error| self.named(error));
+    async fn put_alone(&self, key: &Hashed<Owned<T>>, entry: &Entry<T::Value>) -> Result<()> {
+        let key = key.borrowed();
+        let own = self.tier.put(key.key(), entry).await.map_err(|error| self.named(error));
         self.supersede(&[key]);
         self.each_above(|above| above.forget(&[key]));
         own
@@ -137,9 +138,13 @@ where
 
     /// The entry of a newer version than the one that a tier that waits was just told to store: only
     /// the tier itself can compare as it writes, so it is asked once more.
-    async fn newer_than(&self, entry: &Entry<T::Value>, key: &Owned<T>) -> Option<Entry<T::Value>> {
+    async fn newer_than(
+        &self,
+        entry: &Entry<T::Value>,
+        key: &Hashed<Owned<T>>,
+    ) -> Option<Entry<T::Value>> {
         entry.version()?;
-        let held = self.tier.get(std::borrow::Borrow::borrow(key)).await;
+        let held = self.tier.get(key.key().borrow()).await;
         newer(entry, held.map_err(|error| self.named(error)).ok()?)
     }
 
@@ -208,13 +213,13 @@ where
     T: Tier,
     N: Cache<Key = T::Key, Value = T::Value>,
 {
-    fn forget(&self, keys: &[&T::Key]) {
+    fn forget(&self, keys: &[Hashed<&T::Key>]) {
         self.forget_here(keys);
         self.each_above(|above| above.forget(keys));
         if self.keeps_news_waiting() {
-            let keys: Arc<[Owned<T>]> = keys.iter().map(|key| (*key).to_owned()).collect();
+            let keys: Arc<[Hashed<Owned<T>>]> = keys.iter().map(|key| key.to_stored()).collect();
             self.in_background(async move |inner| {
-                let keys: Vec<&T::Key> = keys.iter().map(std::borrow::Borrow::borrow).collect();
+                let keys: Vec<Hashed<&T::Key>> = keys.iter().map(Hashed::borrowed).collect();
                 // The tier's trouble is counted; its entries live no longer than they were given.
                 let _ = inner.invalidate_here(&keys).await;
             });
@@ -251,7 +256,7 @@ where
     }
 
     /// Drops entries of this tier and of those in front, in the keys' lane.
-    async fn invalidate_here(self: &Arc<Self>, keys: &[&T::Key]) -> Result<()> {
+    async fn invalidate_here(self: &Arc<Self>, keys: &[Hashed<&T::Key>]) -> Result<()> {
         let _turn = self.turn(keys).await?;
         let own = self.remove_here(keys).await;
         self.each_above(|above| above.forget(keys));

@@ -1,8 +1,7 @@
 //! How often this process changed keys, so that a load can tell whether it was overtaken.
 
+use crate::Hashed;
 use crate::sync::{AtomicU64, Ordering};
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
 
 /// Keys share counters; a load that is taken for overtaken is only not stored.
 const STRIPES: usize = 256;
@@ -13,32 +12,28 @@ const STRIPES: usize = 256;
 /// registrations too, so that nobody joins, but whether the *store* may be filled is for the lease to
 /// decide. News of a key's expiry, say, come at the very beginning of the load that replaces it.
 #[derive(Debug)]
-pub(super) struct Epochs {
-    stripes: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
+pub(super) struct Epochs(Box<[AtomicU64]>);
 
 impl Epochs {
     pub(super) fn new() -> Self {
-        let stripes = (0..STRIPES).map(|_| AtomicU64::new(0)).collect();
-        Self { stripes, hasher: RandomState::new() }
+        Self((0..STRIPES).map(|_| AtomicU64::new(0)).collect())
     }
 
-    pub(super) fn of<K: ?Sized + Hash>(&self, key: &K) -> u64 {
+    pub(super) fn of<K>(&self, key: &Hashed<K>) -> u64 {
         self.stripe(key).load(Ordering::SeqCst)
     }
 
-    pub(super) fn advance<K: ?Sized + Hash>(&self, key: &K) {
+    pub(super) fn advance<K>(&self, key: &Hashed<K>) {
         self.stripe(key).fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn advance_all(&self) {
-        for stripe in &self.stripes {
+        for stripe in &self.0 {
             stripe.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    fn stripe<K: ?Sized + Hash>(&self, key: &K) -> &AtomicU64 {
-        &self.stripes[self.hasher.hash_one(key) as usize % STRIPES]
+    fn stripe<K>(&self, key: &Hashed<K>) -> &AtomicU64 {
+        &self.0[key.hash() as usize % STRIPES]
     }
 }

@@ -7,7 +7,7 @@ use super::{Inner, Owned};
 use crate::fetcher::one_per_key;
 use crate::flight::{FlightId, LATE_AFTER};
 use crate::runtime::spawn;
-use crate::{Cache, Entry, Moment, Result, Tier};
+use crate::{Cache, Entry, Hashed, Moment, Result, Tier};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ where
     id: FlightId,
     /// When the load ended.
     at: Moment,
-    keys: Arc<[Owned<T>]>,
+    keys: Arc<[Hashed<Owned<T>>]>,
     entries: Vec<Entry<T::Value>>,
     /// The epoch of each key when the load began, if the tier is shared.
     epochs: Vec<u64>,
@@ -127,7 +127,7 @@ where
     fn is_current(&self, place: usize) -> bool {
         let Inner { tier, flights, epochs, .. } = &*self.inner;
         match tier.shared() {
-            Some(_) => epochs.of::<T::Key>(self.keys[place].borrow()) == self.epochs[place],
+            Some(_) => epochs.of(&self.keys[place]) == self.epochs[place],
             None => flights.is_current(self.id, &self.keys[place]),
         }
     }
@@ -136,7 +136,7 @@ where
     async fn store(&mut self, places: &[usize]) -> Vec<Result<bool>> {
         let entries: Vec<(&T::Key, &Entry<T::Value>)> = places
             .iter()
-            .map(|place| (self.keys[*place].borrow(), &self.entries[*place]))
+            .map(|place| (self.keys[*place].key().borrow(), &self.entries[*place]))
             .collect();
         let tier = &self.inner.tier;
         if let (Some(shared), false) = (tier.shared(), places.is_empty()) {

@@ -1,10 +1,8 @@
 //! What callers have seen and a shared tier may not have, so that no key goes back in time.
 
+use crate::hashed::HashedMap;
 use crate::sync::{AtomicUsize, Mutex, Ordering};
-use crate::{Entry, Version};
-use hashbrown::HashMap;
-use std::borrow::Borrow;
-use std::hash::Hash;
+use crate::{Entry, Hashed, Version};
 
 /// Of so many keys it is known at most.
 const MOST: usize = 10_000;
@@ -17,16 +15,16 @@ const MOST: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Floors<K> {
     count: AtomicUsize,
-    versions: Mutex<HashMap<K, Version>>,
+    versions: Mutex<HashedMap<K, Version>>,
 }
 
-impl<K: Eq + Hash + Clone> Floors<K> {
+impl<K: Eq + Clone> Floors<K> {
     pub(super) fn new() -> Self {
-        Self { count: AtomicUsize::new(0), versions: Mutex::new(HashMap::new()) }
+        Self { count: AtomicUsize::new(0), versions: Mutex::default() }
     }
 
     /// Callers are about to see this entry, and the tier is not.
-    pub(super) fn raise<V>(&self, key: &K, entry: &Entry<V>) {
+    pub(super) fn raise<V>(&self, key: &Hashed<K>, entry: &Entry<V>) {
         let Some(version) = entry.version() else { return };
         let mut versions = self.versions.lock();
         let has_room = versions.len() < MOST;
@@ -39,11 +37,7 @@ impl<K: Eq + Hash + Clone> Floors<K> {
     }
 
     /// Whether an entry that the tier has is as new as what callers have seen.
-    pub(super) fn allow<Q, V>(&self, key: &Q, entry: &Entry<V>) -> bool
-    where
-        K: Borrow<Q>,
-        Q: ?Sized + Eq + Hash,
-    {
+    pub(super) fn allow<V>(&self, key: &Hashed<K>, entry: &Entry<V>) -> bool {
         if self.count.load(Ordering::SeqCst) == 0 {
             return true;
         }
@@ -68,22 +62,23 @@ mod tests {
 
     #[test]
     fn older_versions_are_refused_until_a_newer_one_came() {
-        let floors = Floors::<String>::new();
-        assert!(floors.allow("a", &entry(1)));
-        floors.raise(&"a".to_owned(), &entry(3));
-        floors.raise(&"a".to_owned(), &entry(2));
-        assert!(!floors.allow("a", &entry(2)));
-        assert!(floors.allow("b", &entry(2)), "another key");
-        assert!(floors.allow("a", &Entry::found(0)), "nobody knows how old");
-        assert!(floors.allow("a", &entry(3)));
-        assert!(floors.allow("a", &entry(2)), "the tier had it, and knows of its order");
+        let floors = Floors::new();
+        let (a, b) = (Hashed::new("a"), Hashed::new("b"));
+        assert!(floors.allow(&a, &entry(1)));
+        floors.raise(&a, &entry(3));
+        floors.raise(&a, &entry(2));
+        assert!(!floors.allow(&a, &entry(2)));
+        assert!(floors.allow(&b, &entry(2)), "another key");
+        assert!(floors.allow(&a, &Entry::found(0)), "nobody knows how old");
+        assert!(floors.allow(&a, &entry(3)));
+        assert!(floors.allow(&a, &entry(2)), "the tier had it, and knows of its order");
     }
 
     #[test]
     fn they_are_bounded() {
         let floors = Floors::<usize>::new();
-        (0..2 * MOST).for_each(|key| floors.raise(&key, &entry(3)));
-        assert!(!floors.allow(&0, &entry(2)));
-        assert!(floors.allow(&(2 * MOST - 1), &entry(2)));
+        (0..2 * MOST).for_each(|key| floors.raise(&Hashed::new(key), &entry(3)));
+        assert!(!floors.allow(&Hashed::new(0), &entry(2)));
+        assert!(floors.allow(&Hashed::new(2 * MOST - 1), &entry(2)));
     }
 }

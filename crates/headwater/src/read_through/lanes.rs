@@ -5,13 +5,14 @@
 //! order in which it asked: for all of its keys at once, hence no two writes ever wait for each
 //! other.
 
+use crate::Hashed;
+use crate::hashed::HashedMap;
 use crate::sync::{Arc, Mutex};
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::VecDeque;
 use tokio::sync::Notify;
 
 /// Who writes which key, and who waits to.
-pub(super) struct Lanes<K>(Mutex<HashMap<K, VecDeque<Arc<Ticket>>>>);
+pub(super) struct Lanes<K>(Mutex<HashedMap<K, VecDeque<Arc<Ticket>>>>);
 
 /// One write's place in the lanes of its keys.
 struct Ticket {
@@ -20,9 +21,9 @@ struct Ticket {
     ready: Notify,
 }
 
-impl<K: Eq + Hash + Clone> Lanes<K> {
+impl<K: Eq + Clone> Lanes<K> {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
+        Self(Mutex::default())
     }
 
     /// Waits for the lanes of all `keys`, which must not repeat.
@@ -30,7 +31,7 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
     /// # Cancellation
     /// The places in the lanes are taken when this is called, in that order, and given up when the
     /// result is dropped, at whichever point.
-    pub(super) fn enter(self: &Arc<Self>, keys: Arc<[K]>) -> InLane<K> {
+    pub(super) fn enter(self: &Arc<Self>, keys: Arc<[Hashed<K>]>) -> InLane<K> {
         let ticket = Arc::new(Ticket { behind: Mutex::new(0), ready: Notify::new() });
         let mut lanes = self.0.lock();
         let mut behind = 0;
@@ -46,13 +47,13 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
 }
 
 /// Places in lanes; dropping it lets the next ones go.
-pub(super) struct InLane<K: Eq + Hash + Clone> {
+pub(super) struct InLane<K: Eq + Clone> {
     lanes: Arc<Lanes<K>>,
-    keys: Arc<[K]>,
+    keys: Arc<[Hashed<K>]>,
     ticket: Arc<Ticket>,
 }
 
-impl<K: Eq + Hash + Clone> InLane<K> {
+impl<K: Eq + Clone> InLane<K> {
     /// Waits until no earlier write of the keys goes on.
     pub(super) async fn clear(&self) {
         loop {
@@ -65,7 +66,7 @@ impl<K: Eq + Hash + Clone> InLane<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Drop for InLane<K> {
+impl<K: Eq + Clone> Drop for InLane<K> {
     fn drop(&mut self) {
         let mut gone = Vec::with_capacity(self.keys.len());
         let mut lanes = self.lanes.0.lock();
@@ -101,6 +102,10 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
+    fn enter(lanes: &Arc<Lanes<u32>>, keys: &[u32]) -> InLane<u32> {
+        lanes.enter(keys.iter().copied().map(Hashed::new).collect())
+    }
+
     fn is_clear(place: &InLane<u32>) -> bool {
         place.clear().now_or_never().is_some()
     }
@@ -108,9 +113,9 @@ mod tests {
     #[test]
     fn writes_of_one_key_go_in_the_order_in_which_they_came() {
         let lanes = Arc::new(Lanes::new());
-        let first = lanes.enter(Arc::from([1]));
-        let second = lanes.enter(Arc::from([1, 2]));
-        let third = lanes.enter(Arc::from([2]));
+        let first = enter(&lanes, &[1]);
+        let second = enter(&lanes, &[1, 2]);
+        let third = enter(&lanes, &[2]);
         assert!(is_clear(&first) && !is_clear(&second) && !is_clear(&third));
         drop(first);
         assert!(is_clear(&second) && !is_clear(&third));
@@ -123,9 +128,9 @@ mod tests {
     #[test]
     fn a_write_that_gave_up_while_waiting_holds_up_nobody() {
         let lanes = Arc::new(Lanes::new());
-        let first = lanes.enter(Arc::from([1]));
-        let second = lanes.enter(Arc::from([1, 2]));
-        let third = lanes.enter(Arc::from([1, 2]));
+        let first = enter(&lanes, &[1]);
+        let second = enter(&lanes, &[1, 2]);
+        let third = enter(&lanes, &[1, 2]);
         drop(second);
         assert!(!is_clear(&third));
         drop(first);
@@ -135,7 +140,7 @@ mod tests {
     #[test]
     fn writes_of_other_keys_do_not_wait() {
         let lanes = Arc::new(Lanes::new());
-        let _one = lanes.enter(Arc::from([1]));
-        assert!(is_clear(&lanes.enter(Arc::from([2, 3]))));
+        let _one = enter(&lanes, &[1]);
+        assert!(is_clear(&enter(&lanes, &[2, 3])));
     }
 }

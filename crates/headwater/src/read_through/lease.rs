@@ -7,11 +7,11 @@
 use super::load::Load;
 use super::{Inner, Owned};
 use crate::fetcher::one_per_key;
+use crate::hashed::HashedMap;
 use crate::runtime::spawn;
-use crate::{Cache, Lease, Leased, Moment, Shared, Tier};
+use crate::{Cache, Hashed, Lease, Leased, Moment, Shared, Tier};
 use futures_util::future::select;
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     inner: Arc<Inner<T, N>>,
-    held: HashMap<Owned<T>, Lease>,
+    held: HashedMap<Owned<T>, Lease>,
 }
 
 impl<T, N> Leases<T, N>
@@ -32,17 +32,17 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     pub(super) fn none(inner: &Arc<Inner<T, N>>) -> Self {
-        Self { inner: Arc::clone(inner), held: HashMap::new() }
+        Self { inner: Arc::clone(inner), held: HashedMap::default() }
     }
 
-    pub(super) fn of(&self, key: &Owned<T>) -> Option<Lease> {
-        self.held.get::<Owned<T>>(key).copied()
+    pub(super) fn of(&self, key: &Hashed<Owned<T>>) -> Option<Lease> {
+        self.held.get(key).copied()
     }
 
     /// The leases of these keys have ended.
-    pub(super) fn spent<'a>(&mut self, keys: impl Iterator<Item = &'a Owned<T>>) {
+    pub(super) fn spent<'a>(&mut self, keys: impl Iterator<Item = &'a Hashed<Owned<T>>>) {
         for key in keys {
-            self.held.remove::<Owned<T>>(key);
+            self.held.remove(key);
         }
     }
 }
@@ -61,7 +61,7 @@ where
         // Outside of a runtime, or after a failure, the leases end by themselves.
         let _ = spawn(async move {
             let leases: Vec<(&T::Key, Lease)> =
-                held.iter().map(|(key, lease)| (key.borrow(), *lease)).collect();
+                held.iter().map(|(key, lease)| (key.key().borrow(), *lease)).collect();
             if let Some(shared) = inner.tier.shared() {
                 let released = shared.release(&leases).await;
                 inner.counters.errors.add(u64::from(released.is_err()));

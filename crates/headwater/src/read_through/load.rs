@@ -4,7 +4,7 @@ use super::{Inner, Lookups, Owned};
 use crate::batch::Ask;
 use crate::fetcher::{is_young, one_per_key};
 use crate::flight::{Few, FlightId, Landing, Request};
-use crate::{Cache, Entry, Error, ErrorKind, Resident, Result, Tier};
+use crate::{Cache, Entry, Error, ErrorKind, Hashed, Resident, Result, Tier};
 use futures_util::future::BoxFuture;
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ where
     pub(super) fn load_of(
         self: &Arc<Self>,
         id: FlightId,
-        keys: Arc<[Owned<T>]>,
+        keys: Arc<[Hashed<Owned<T>>]>,
         request: &Request,
     ) -> BoxFuture<'static, Landing<T::Value>> {
         let epochs = match self.tier.shared() {
-            Some(_) => keys.iter().map(|key| self.epochs.of::<T::Key>(key.borrow())).collect(),
+            Some(_) => keys.iter().map(|key| self.epochs.of(key)).collect(),
             None => Few::new(),
         };
         let load = Load {
@@ -46,7 +46,7 @@ where
 pub(super) struct Load<T: Tier, N> {
     pub(super) inner: Arc<Inner<T, N>>,
     pub(super) id: FlightId,
-    pub(super) keys: Arc<[Owned<T>]>,
+    pub(super) keys: Arc<[Hashed<Owned<T>>]>,
     /// The epoch of each key when the load began, if the tier is shared.
     pub(super) epochs: Few<u64>,
     pub(super) request: Request,
@@ -97,7 +97,7 @@ where
     }
 
     pub(super) fn key(&self, place: usize) -> &T::Key {
-        self.keys[place].borrow()
+        self.keys[place].key().borrow()
     }
 
     pub(super) fn keys_at(&self, places: &[usize]) -> Vec<&T::Key> {
@@ -115,7 +115,7 @@ where
             self.outcomes[0] = self.accept(0, answer).map(Ok);
             return;
         }
-        let keys: Vec<&T::Key> = self.keys.iter().map(Borrow::borrow).collect();
+        let keys: Vec<&T::Key> = self.keys.iter().map(|key| key.key().borrow()).collect();
         let answers = Box::pin(Lookups(Arc::clone(tier)).ask(&keys)).await;
         let answers = answers.into_iter().enumerate();
         let accepted = answers.map(|(place, answer)| self.accept(place, answer).map(Ok));
@@ -141,7 +141,7 @@ where
 
     /// Whether the call accepts an entry's age, and nobody has seen a newer one here.
     pub(super) fn accepts(&self, place: usize, entry: &Entry<T::Value>) -> bool {
-        is_young(entry, self.request.floor) && self.inner.floors.allow(self.key(place), entry)
+        is_young(entry, self.request.floor) && self.inner.floors.allow(&self.keys[place], entry)
     }
 
     /// Asks what lies below for the keys in these places, and has what comes stored.
@@ -163,10 +163,11 @@ where
         let options = &self.request.options;
         match places {
             [] => Vec::new(),
-            [place] => vec![next.fetch_entry(self.key(*place), options).await],
+            [place] => vec![next.fetch_through(self.keys[*place].borrowed(), options).await],
             places => {
-                let keys = self.keys_at(places);
-                one_per_key(keys.len(), next.fetch_entries(&keys, options).await)
+                let keys: Vec<_> =
+                    places.iter().map(|place| self.keys[*place].borrowed()).collect();
+                one_per_key(keys.len(), next.fetch_many_through(&keys, options).await)
             }
         }
     }

@@ -21,20 +21,24 @@ mod floors;
 mod lanes;
 mod lease;
 mod load;
+mod many;
 
 use crate::batch::{Ask, Batcher, WhenIdle};
 use crate::fetcher::{FetchOptions, is_young, one_per_key};
 use crate::flight::{Boarded, Few, Flights, Request};
+use crate::hashed::hashed;
 use crate::observe::Counter;
 use crate::runtime::spawn;
 use crate::sync::Mutex;
 use crate::{
-    Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, Stats, Tier, TierStats,
+    Above, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Hashed, Moment, Result, Stats, Tier,
+    TierStats,
 };
 use activity::Activity;
 use epochs::Epochs;
 use floors::Floors;
-use hashbrown::HashMap;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use lanes::Lanes;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -229,12 +233,17 @@ where
     }
 
     /// The entry of `key` if it is to be had without waiting, and young enough.
-    fn look(&self, key: &T::Key, request: &Request) -> Option<Entry<T::Value>> {
+    fn look(
+        &self,
+        key: Hashed<&T::Key>,
+        options: &FetchOptions,
+        floor: Option<Moment>,
+    ) -> Option<Entry<T::Value>> {
         let resident = self.tier.resident()?;
-        if !request.options.is_default() && request.options.skips(self.tier.name()) {
+        if !options.is_default() && options.skips(self.tier.name()) {
             return None;
         }
-        resident.get(key).filter(|entry| is_young(entry, request.floor))
+        resident.get(key).filter(|entry| is_young(entry, floor))
     }
 
     fn count_hit(&self, entry: &Entry<T::Value>) {
@@ -245,7 +254,7 @@ where
     }
 
     /// The answer to a plain fetch, if the tier has it at hand.
-    fn hit(&self, key: &T::Key) -> Option<Result<T::Value>> {
+    fn hit(&self, key: Hashed<&T::Key>) -> Option<Result<T::Value>> {
         if self.is_closed.load(Relaxed) {
             return Some(Err(self.closed()));
         }
@@ -259,50 +268,37 @@ where
 
     fn request(&self, options: &FetchOptions) -> Request {
         let now = self.settings.clock.now();
-        Request { options: options.clone(), floor: options.floor(now), now }
+        Request { options: options.clone(), floor: options.floor_at(|| now), now }
+    }
+
+    /// The answer to a plain fetch that is not at hand. Boxed and out of the way, so that a hit's code
+    /// and its future stay small.
+    #[cold]
+    #[inline(never)]
+    fn missed<'a>(self: &'a Arc<Self>, key: Hashed<&'a T::Key>) -> BoxFuture<'a, Result<T::Value>> {
+        let entry = self.entry(key, self.request(&FetchOptions::new()));
+        Box::pin(entry.map(|entry| entry?.into_outcome()))
     }
 
     /// The answer to any fetch of one key that is not at hand.
-    async fn entry(self: &Arc<Self>, key: &T::Key, request: Request) -> Result<Entry<T::Value>> {
-        let outcome = self.load_missing(&[key], &request).await.pop();
-        outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "a key was left out")))
-    }
-
-    /// The answers to any fetch: each key is looked up, and those that are missing are loaded
-    /// together.
-    async fn entries(
-        self: &Arc<Self>,
-        keys: &[&T::Key],
-        options: &FetchOptions,
-    ) -> Vec<Result<Entry<T::Value>>> {
-        if let Err(closed) = self.check_open() {
-            return keys.iter().map(|_| Err(closed.clone())).collect();
-        }
-        let request = self.request(options);
-        let mut outcomes: Vec<_> =
-            keys.iter().map(|key| self.look(key, &request).map(Ok)).collect();
-        let mut missing = Missing::default();
-        for ((place, key), outcome) in keys.iter().copied().enumerate().zip(&outcomes) {
-            match outcome {
-                Some(Ok(entry)) => self.count_hit(entry),
-                _ => missing.add(key, place),
-            }
-        }
-        if !missing.keys.is_empty() {
-            let loaded = self.load_missing(&missing.keys, &request).await;
-            self.counters.coalesced.add((missing.places.len() - loaded.len()) as u64);
-            missing.hand_out(loaded, &mut outcomes);
-        }
-        outcomes.into_iter().flatten().collect()
+    fn entry<'a>(
+        self: &'a Arc<Self>,
+        key: Hashed<&'a T::Key>,
+        request: Request,
+    ) -> impl Future<Output = Result<Entry<T::Value>>> + Send + 'a {
+        let left_out = || Err(Error::new(ErrorKind::Unexpected, "a key was left out"));
+        // A block and no `async fn`, which would hold its arguments twice.
+        async move { self.load_missing(&[key], &request).await.pop().unwrap_or_else(left_out) }
     }
 
     /// One outcome per key; keys do not repeat.
     async fn load_missing(
         self: &Arc<Self>,
-        keys: &[&T::Key],
+        keys: &[Hashed<&T::Key>],
         request: &Request,
     ) -> Few<Result<Entry<T::Value>>> {
-        let mut boarding = self.flights.board(keys, request, |key| self.look(key, request));
+        let look = |key: Hashed<&_>| self.look(key, &request.options, request.floor);
+        let mut boarding = self.flights.board(keys, request, look);
         let own = boarding.depart(|id, keys| self.load_of(id, keys, request));
         let mut riding = 0;
         for boarded in &boarding.keys {
@@ -317,40 +313,6 @@ where
     }
 }
 
-/// Keys that a call has to load, each once, with the places in which the call named them.
-struct Missing<'a, K: ?Sized> {
-    keys: Vec<&'a K>,
-    /// Each place, and the index of its key.
-    places: Vec<(usize, usize)>,
-    known: HashMap<&'a K, usize>,
-}
-
-impl<K: ?Sized> Default for Missing<'_, K> {
-    fn default() -> Self {
-        Self { keys: Vec::new(), places: Vec::new(), known: HashMap::new() }
-    }
-}
-
-impl<'a, K: ?Sized + crate::Key> Missing<'a, K> {
-    fn add(&mut self, key: &'a K, place: usize) {
-        let index = *self.known.entry(key).or_insert(self.keys.len());
-        if index == self.keys.len() {
-            self.keys.push(key);
-        }
-        self.places.push((place, index));
-    }
-
-    /// Puts what was loaded for each key into its places.
-    fn hand_out<O: Clone>(self, loaded: Few<O>, outcomes: &mut [Option<O>]) {
-        let repeats = self.places.len() > loaded.len();
-        let mut loaded: Few<_> = loaded.into_iter().map(Some).collect();
-        for (place, index) in self.places {
-            // Cloned only where the same key may come again.
-            outcomes[place] = if repeats { loaded[index].clone() } else { loaded[index].take() };
-        }
-    }
-}
-
 impl<T, N> Fetcher for ReadThrough<T, N>
 where
     T: Tier,
@@ -360,12 +322,11 @@ where
     type Value = T::Value;
 
     async fn fetch(&self, key: &T::Key) -> Result<T::Value> {
+        let key = Hashed::new(key);
         if let Some(answer) = self.inner.hit(key) {
             return answer;
         }
-        let request = self.inner.request(&FetchOptions::new());
-        // Boxed, so that the future of a hit stays small.
-        Box::pin(self.inner.entry(key, request)).await?.into_outcome()
+        self.inner.missed(key).await
     }
 
     async fn fetch_many(&self, keys: &[&T::Key]) -> Vec<Result<T::Value>> {
@@ -378,13 +339,7 @@ where
     }
 
     async fn fetch_entry(&self, key: &T::Key, options: &FetchOptions) -> Result<Entry<T::Value>> {
-        self.inner.check_open()?;
-        let request = self.inner.request(options);
-        if let Some(entry) = self.inner.look(key, &request) {
-            self.inner.count_hit(&entry);
-            return Ok(entry);
-        }
-        Box::pin(self.inner.entry(key, request)).await
+        self.fetch_through(Hashed::new(key), options).await
     }
 
     async fn fetch_entries(
@@ -392,7 +347,8 @@ where
         keys: &[&T::Key],
         options: &FetchOptions,
     ) -> Vec<Result<Entry<T::Value>>> {
-        Box::pin(self.inner.entries(keys, options)).await
+        let sought = self.inner.seek(keys.iter().copied().map(Hashed::new), options);
+        self.inner.answer(sought).await
     }
 }
 
@@ -402,23 +358,51 @@ where
     N: Cache<Key = T::Key, Value = T::Value>,
 {
     async fn invalidate(&self, key: &T::Key) -> Result<()> {
-        self.inner.invalidate(&[key]).await
+        self.inner.invalidate(&[Hashed::new(key)]).await
     }
 
     async fn invalidate_many(&self, keys: &[&T::Key]) -> Result<()> {
-        self.inner.invalidate(keys).await
+        self.inner.invalidate(&hashed(keys)).await
     }
 
     async fn insert(&self, key: &T::Key, entry: impl Into<Entry<T::Value>> + Send) -> Result<()> {
-        self.inner.insert(key, entry.into()).await.map(drop)
+        self.inner.insert(Hashed::new(key), entry.into()).await.map(drop)
     }
 
     async fn insert_through(
         &self,
-        key: &T::Key,
+        key: Hashed<&T::Key>,
         entry: Entry<T::Value>,
     ) -> Result<Entry<T::Value>> {
         self.inner.insert(key, entry).await
+    }
+
+    async fn fetch_through(
+        &self,
+        key: Hashed<&T::Key>,
+        options: &FetchOptions,
+    ) -> Result<Entry<T::Value>> {
+        self.inner.check_open()?;
+        let inner = &self.inner;
+        // Most calls bound no age, and then a hit reads no clock.
+        let floor = options.floor_at(|| inner.settings.clock.now());
+        if let Some(entry) = inner.look(key, options, floor) {
+            inner.count_hit(&entry);
+            return Ok(entry);
+        }
+        Box::pin(inner.entry(key, inner.request(options))).await
+    }
+
+    async fn fetch_many_through(
+        &self,
+        keys: &[Hashed<&T::Key>],
+        options: &FetchOptions,
+    ) -> Vec<Result<Entry<T::Value>>> {
+        self.inner.answer(self.inner.seek(keys.iter().copied(), options)).await
+    }
+
+    async fn invalidate_through(&self, keys: &[Hashed<&T::Key>]) -> Result<()> {
+        self.inner.invalidate(keys).await
     }
 
     async fn clear(&self) -> Result<()> {

@@ -7,7 +7,8 @@ use crate::fetcher::{FetchOptions, one_per_key};
 use crate::flight::hold_while;
 use crate::observe::Counter;
 use crate::{
-    Above, Batching, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Result, SourceStats, Stats,
+    Above, Batching, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Hashed, Result, SourceStats,
+    Stats,
 };
 use memo::Memo;
 use std::fmt;
@@ -264,7 +265,11 @@ impl<F: Fetcher> Cache for Source<F> {
         self.inner.forget_errors()
     }
 
-    async fn insert_through(&self, _: &F::Key, entry: Entry<F::Value>) -> Result<Entry<F::Value>> {
+    async fn insert_through(
+        &self,
+        _: Hashed<&F::Key>,
+        entry: Entry<F::Value>,
+    ) -> Result<Entry<F::Value>> {
         self.inner.forget_errors().map(|()| entry)
     }
 

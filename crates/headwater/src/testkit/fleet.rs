@@ -1,8 +1,8 @@
 use super::{ManualClock, Tally};
 use crate::sync::{Arc, Mutex};
 use crate::{
-    Above, Batching, Entry, Error, ErrorKind, Key, Lease, Leased, Moment, Resident, Result, Shared,
-    Tier, Value,
+    Above, Batching, Entry, Error, ErrorKind, Hashed, Key, Lease, Leased, Moment, Resident, Result,
+    Shared, Tier, Value,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -142,7 +142,7 @@ impl<K: ?Sized + Key, V: Value> Store<K, V> {
         };
         let others = attached.iter().filter(|(id, _)| *id != cause);
         for above in others.filter_map(|(_, above)| above.upgrade()) {
-            above.forget(&[key.borrow()]);
+            above.forget(&[Hashed::new(key.borrow())]);
         }
         self.changes.send_modify(|changes| *changes += 1);
     }

@@ -7,7 +7,7 @@ mod shared;
 pub use removals::{Cause, RemovalListener, Removals};
 pub use shared::{Above, Lease, Leased, Shared};
 
-use crate::{Batching, Entry, Key, Moment, Result, Value};
+use crate::{Batching, Entry, Hashed, Key, Moment, Result, Value};
 
 /// A place where entries live: look in, store, drop. Nothing else: asking the next tier, sharing
 /// loads and filling are the engine's ([`ReadThrough`](crate::ReadThrough)).
@@ -155,13 +155,25 @@ pub trait Tier: Send + Sync + 'static {
 /// The engine calls `put`, `remove` and `clear` while it holds a lock of its own, so they must be
 /// short and must not run user code: what they displaced they return as [`Removals`], which run
 /// listeners and drop values when they are dropped, outside every lock.
+///
+/// Keys come with their hash, computed once for all that one call asks of a chain.
+///
+/// ```
+/// use headwater::{Entry, Hashed, MemoryCache, Resident, Tier};
+///
+/// let cache = MemoryCache::<str, u32>::new();
+/// let face: &dyn Resident<str, u32> = cache.resident().expect("it is in memory");
+/// let key = Hashed::new("a");
+/// drop(face.put(key.to_stored(), face.prepare("a", Entry::found(1))));
+/// assert_eq!(face.value(key), Some(Some(1)));
+/// ```
 pub trait Resident<K: ?Sized + Key, V: Value>: Send + Sync {
     /// The live entry of `key`, or `None`.
-    fn get(&self, key: &K) -> Option<Entry<V>>;
+    fn get(&self, key: Hashed<&K>) -> Option<Entry<V>>;
 
     /// The value of the live entry of `key`, `Some(None)` if it is absent: for who wants no more of
     /// the entry, which may take a store less. Provided: goes by [`get`](Self::get).
-    fn value(&self, key: &K) -> Option<Option<V>> {
+    fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
         self.get(key).map(Entry::into_value)
     }
 
@@ -171,10 +183,10 @@ pub trait Resident<K: ?Sized + Key, V: Value>: Send + Sync {
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V>;
 
     /// Stores an entry that [`prepare`](Self::prepare) made ready.
-    fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V>;
+    fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V>;
 
     /// Drops an entry.
-    fn remove(&self, key: &K) -> Removals<K::Owned, V>;
+    fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V>;
 
     /// Drops everything.
     fn clear(&self) -> Removals<K::Owned, V>;

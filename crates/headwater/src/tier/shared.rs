@@ -1,4 +1,4 @@
-use crate::{Entry, Key, Moment, Result, Value};
+use crate::{Entry, Hashed, Key, Moment, Result, Value};
 use futures_util::future::BoxFuture;
 use std::sync::Weak;
 
@@ -7,7 +7,7 @@ use std::sync::Weak;
 /// The engine implements it for each cache of a chain; a [`Shared`] tier calls it.
 pub trait Above<K: ?Sized + Key>: Send + Sync {
     /// These keys were changed by somebody else: what is kept of them, or on its way, is old.
-    fn forget(&self, keys: &[&K]);
+    fn forget(&self, keys: &[Hashed<&K>]);
 
     /// Anything may have been changed by somebody else.
     fn forget_all(&self);

@@ -3,8 +3,12 @@
 use super::{Origin, text};
 use allocation_counter::measure;
 use futures_util::FutureExt;
-use headwater::{Error, Fetcher, Headwater, LruCache};
+use headwater::{
+    Clock, Error, FetchOptions, Fetcher, Headwater, LruCache, Moment, Sleep, TimeSource, fetch_fn,
+};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 #[test]
 fn a_hit_allocates_nothing_and_needs_no_runtime() {
@@ -21,6 +25,39 @@ fn a_hit_allocates_nothing_and_needs_no_runtime() {
         }
     });
     assert_eq!(allocations.count_total, 0, "{allocations:?}");
+}
+
+/// A clock that stands still and counts how often it is read.
+#[derive(Clone, Debug, Default)]
+struct Watched(Arc<AtomicUsize>);
+
+impl TimeSource for Watched {
+    fn now(&self) -> Moment {
+        self.0.fetch_add(1, Relaxed);
+        Moment::START
+    }
+
+    fn sleep_until(&self, _: Moment) -> Sleep {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn a_hit_of_an_entry_without_an_end_reads_no_clock_unless_its_age_matters() {
+    let reads = Watched::default();
+    let clock = Clock::new(reads.clone());
+    let lru = LruCache::builder(10).clock(clock.clone()).build().unwrap();
+    let source = fetch_fn(async |key: u64| Ok(key));
+    let chain = Headwater::source(source).clock(clock).through(lru).build();
+    chain.fetch(&1).now_or_never().unwrap().unwrap();
+    let reads_of = |options: &FetchOptions| {
+        reads.0.store(0, Relaxed);
+        chain.fetch(&1).now_or_never().unwrap().unwrap();
+        chain.fetch_entry(&1, options).now_or_never().unwrap().unwrap();
+        reads.0.load(Relaxed)
+    };
+    assert_eq!(reads_of(&FetchOptions::new()), 0);
+    assert_eq!(reads_of(&FetchOptions::new().max_age(Duration::from_secs(1))), 1);
 }
 
 #[test]

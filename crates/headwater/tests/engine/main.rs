@@ -10,6 +10,7 @@
 mod batching;
 mod close;
 mod fleet;
+mod hashes;
 mod hits;
 mod model;
 mod nested_loads;

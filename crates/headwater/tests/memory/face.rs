@@ -215,7 +215,7 @@ fn empty_key_is_a_key() {
     put(&cache, "", 7);
     assert_eq!(get(&cache, ""), Some(Some(7)));
     let bytes = LruCache::<[u8], u32>::new(2).unwrap();
-    let resident = bytes.resident().unwrap();
+    let resident = face(&bytes);
     drop(resident.put(Vec::new(), resident.prepare(&[], Entry::found(8))));
     assert_eq!(resident.get(&[]).and_then(Entry::into_value), Some(8));
 }

@@ -15,13 +15,40 @@ mod sizing;
 mod snapshot;
 mod threads;
 
-use headwater::{Cause, Entry, MemoryBuilder, Removals, Resident, Tier};
+use headwater::{
+    Cause, Entry, Hashed, Key, MemoryBuilder, Prepared, Removals, Resident, Tier, Value,
+};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The face that the engine uses.
-fn face<T: Tier>(tier: &T) -> &dyn Resident<T::Key, T::Value> {
-    tier.resident().unwrap()
+/// The face that the engine uses, by keys whose hash is not known yet.
+#[derive(Clone, Copy)]
+struct Face<'a, K: ?Sized + Key, V: Value>(&'a dyn Resident<K, V>);
+
+impl<K: ?Sized + Key, V: Value> Face<'_, K, V> {
+    fn get(&self, key: &K) -> Option<Entry<V>> {
+        self.0.get(Hashed::new(key))
+    }
+
+    fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
+        self.0.prepare(key, entry)
+    }
+
+    fn put(&self, key: K::Owned, entry: Prepared<V>) -> Removals<K::Owned, V> {
+        self.0.put(Hashed::new(key), entry)
+    }
+
+    fn remove(&self, key: &K) -> Removals<K::Owned, V> {
+        self.0.remove(Hashed::new(key))
+    }
+
+    fn clear(&self) -> Removals<K::Owned, V> {
+        self.0.clear()
+    }
+}
+
+fn face<T: Tier>(tier: &T) -> Face<'_, T::Key, T::Value> {
+    Face(tier.resident().unwrap())
 }
 
 /// Stores an entry as a chain does.

@@ -3,7 +3,7 @@
 use crate::chain::{self, config};
 use crate::server::{Cluster, Server};
 use headwater::redis::{RedisCache, RedisConfig};
-use headwater::{Cache, Clock, Entry, ErrorKind, FetchOptions, Fetcher, Tier, Version};
+use headwater::{Cache, Clock, Entry, ErrorKind, FetchOptions, Fetcher, Hashed, Tier, Version};
 use std::time::Duration;
 
 type Redis = RedisCache<str, String>;
@@ -303,6 +303,7 @@ async fn what_is_answered_ends_no_later_than_in_redis() {
         ends_in_time(key, entry).await;
     }
     for (key, entry) in [("d", found("1")), ("e", found("1").expires_at(soon))] {
-        ends_in_time(key, chain.insert_through(key, entry).await.expect("stored")).await;
+        ends_in_time(key, chain.insert_through(Hashed::new(key), entry).await.expect("stored"))
+            .await;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::debt::{Change, Due};
 use super::status::Board;
-use crate::{Cache, Entry, ErrorKind, Result};
+use crate::{Cache, Entry, ErrorKind, Hashed, Result};
 use futures_util::stream::{StreamExt, iter};
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl<C: Cache> Attached<C> {
     }
 
     async fn put_one(&self, key: &C::Key, entry: Entry<C::Value>) -> Result<()> {
-        match self.chain.insert_through(key, entry).await {
+        match self.chain.insert_through(Hashed::new(key), entry).await {
             // The old one has to go all the same.
             Err(error) if error.kind() == ErrorKind::Codec => self.forget_one(key).await,
             told => {

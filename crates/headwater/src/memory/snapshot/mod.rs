@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::format::{Reader, Writer};
 use super::cache::{LruCache, MemoryCache};
 use super::memory::Memory;
-use crate::{Entry, Error, ErrorKind, Key, Moment, Resident, Result, Value, Version};
+use crate::{Entry, Error, ErrorKind, Hashed, Key, Moment, Resident, Result, Value, Version};
 use std::time::Duration;
 
 /// An entry in a file.
@@ -86,7 +86,7 @@ where
         reader.each(|saved: Saved<K::Owned, V>| {
             let Some((key, entry)) = saved.into_entry(now, away) else { return };
             let prepared = memory.prepare(std::borrow::Borrow::borrow(&key), entry);
-            drop(memory.put(key, prepared));
+            drop(memory.put(Hashed::new(key), prepared));
             count += 1;
         })?;
         Ok(count)

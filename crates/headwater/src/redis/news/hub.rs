@@ -2,7 +2,7 @@ use super::listen;
 use crate::redis::dial::Dialer;
 use crate::redis::key::Layout;
 use crate::sync::Mutex;
-use crate::{Above, Key};
+use crate::{Above, Hashed, Key};
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -76,7 +76,7 @@ impl<K: ?Sized + Key + crate::redis::RedisKey> Ear for Named<K> {
                 None => {}
             }
         }
-        let keys: Vec<&K> = keys.iter().map(Borrow::borrow).collect();
+        let keys: Vec<Hashed<&K>> = keys.iter().map(|key| Hashed::new(key.borrow())).collect();
         above.forget(&keys);
     }
 

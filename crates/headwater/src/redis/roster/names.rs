@@ -1,8 +1,8 @@
 //! Names of a roster's Redis keys and members, and back.
 
-use crate::Above;
 use crate::presence::{Bell, ConnectionId};
 use crate::redis::key::{Layout, RedisKey, escape, unescape};
+use crate::{Above, Hashed};
 
 /// Ends the key in a member's name; the scripts know it too.
 const END: u8 = 0x1f;
@@ -46,9 +46,9 @@ pub(super) fn shard_of(key: &[u8], shards: u32) -> u32 {
 
 /// What the server tells of the names of logs rings for these.
 impl Above<[u8]> for Bell {
-    fn forget(&self, logs: &[&[u8]]) {
+    fn forget(&self, logs: &[Hashed<&[u8]>]) {
         for log in logs {
-            let parts = std::str::from_utf8(log).ok().and_then(|log| log.rsplit_once('/'));
+            let parts = std::str::from_utf8(log.key()).ok().and_then(|log| log.rsplit_once('/'));
             if let Some((topic, Ok(shard))) = parts.map(|(topic, shard)| (topic, shard.parse())) {
                 self.ring(topic, shard);
             }
