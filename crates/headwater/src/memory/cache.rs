@@ -33,9 +33,11 @@ use crate::{Batching, Entry, Hashed, Key, Moment, Resident, Result, Shared, Tier
 /// - *Freeing*: what leaves is dropped at once if no other thread has ever read a cache; see
 ///   [`MemoryCache`].
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
-///   only if the entry has an end. An entry takes some 27 bytes beside its key and value; 8 more each
+///   only if the entry has an end. An entry takes some 24 bytes beside its key and value, or 29 if
+///   the key is a whole number and the value a number: these are faster to find. It takes 8 more each
 ///   if entries have an end, a time of loading (those from a chain have), a version, a weigher or a time
-///   to idle, and 8 more if either ends their lives; memory grows by doubling, and is used again, not given back, before the cache is dropped.
+///   to idle, and 8 more if either ends their lives; memory grows
+///   by doubling, and is used again, not given back, before the cache is dropped.
 ///
 /// ```
 /// use headwater::{fetch_fn, Fetcher, Headwater, LruCache};
@@ -123,7 +125,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 ///   [listener](MemoryBuilder::on_removal), what has to wait is cloned for it.
 /// - *Shards*: each keeps its part of the capacity, so that a cache of several may evict a little
 ///   before the whole is full. One of fewer than 2,048 entries has one shard, unless told otherwise.
-/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 8 bytes more per entry, from
+/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 7 bytes more per entry, from
 ///   when the cache is first full.
 ///
 /// ```

@@ -2,8 +2,10 @@
 //! keeps what is wanted most, or everything.
 //!
 //! # The store
-//! Entries stand in numbered slots that never move, and an index of one cache line per eight or ten
-//! entries maps a key's hash to its slot: the [`table`]. Each slot is linked into a circular list by
+//! Entries stand in numbered slots that never move, and an index of cache lines maps a key's hash to its
+//! slot: the [`table`]. Where keys are whole numbers and values are numbers, these stand in the index itself,
+//! so that a hit waits for one line of memory instead of two; slots, lists and all else are the same. Each
+//! slot is linked into a circular list by
 //! slot numbers instead of pointers. The links lie apart from the entries: moving a slot writes to its
 //! two neighbours and to the list's head, and eight-byte links share cache lines where whole entries would
 //! not. So does all that not every entry has: ends, versions, weights.
@@ -29,7 +31,7 @@
 //!
 //! # The rooms
 //! `cache` has the two public faces, `builder` their settings, `memory` what is behind both: the
-//! shards, the lives and everything that must run without a lock. `table` has the entries, and all that
+//! lives and everything that must run without a lock, and `kept` the shards, in the form that their entries have. `table` has the entries, and all that
 //! is unsafe; `store` is what is done under its lock, with `bounds` for what it may hold, `node` for what an entry says, `lists` for
 //! the order, `touches` for hits on their way into it, `policy` for who leaves and `wheel` for whose life ends,
 //! which `sweeper` looks at where nobody else does. `sizing` is what a larger or smaller cache would do, measured

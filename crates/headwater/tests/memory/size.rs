@@ -20,12 +20,13 @@ fn bytes_per_entry<C: Tier<Key = u64, Value = u64>>(make: impl Fn() -> C) -> f64
     allocated.bytes_current as f64 / ENTRIES as f64
 }
 
+/// What the smaller cache has for each shard weighs more. For 1,000,000 entries see `bounded`.
 #[test]
-fn an_entry_of_two_numbers_takes_at_most_52_bytes() {
+fn an_entry_of_two_numbers_takes_little_more_in_a_smaller_cache() {
     let adaptive = bytes_per_entry(|| MemoryCache::with_capacity(ENTRIES).unwrap());
-    assert!(adaptive <= 52.0, "{adaptive}");
+    assert!(adaptive <= 54.0, "{adaptive}");
     let lru = bytes_per_entry(|| LruCache::new(ENTRIES).unwrap());
-    assert!(lru <= 44.0, "{lru}");
+    assert!(lru <= 45.0, "{lru}");
 }
 
 #[test]

@@ -12,6 +12,12 @@
 //!
 //! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.
+//!
+//! # Two forms
+//! Keys and values of any type stand in slots ([`Apart`]); numbers stand in the index ([`Within`]). A
+//! [`Form`] says what differs: a bucket of the [index], and how an entry is looked at and taken out. Slots,
+//! readers and the writer are the same. What stands in the index is copied by who looks, between two looks at
+//! the bucket's version; its slot, which has its end if it has one, is kept by 1 and 2 as any other.
 #![allow(unsafe_code, reason = "each use says which of the three above it rests on")]
 
 mod apart;
