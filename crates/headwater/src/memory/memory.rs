@@ -1,5 +1,7 @@
 //! What is behind both faces: stores behind locks, and around them all that must run outside.
 
+mod lookup;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::iter::Sum;
@@ -13,12 +15,10 @@ use super::life::{Life, Now};
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Look, Outcome, State, Store, table};
+use super::store::{Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{
-    Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
-};
-use super::touches::{Noted, Touches};
+use super::table::{Form, Freeing, Table};
+use super::touches::Touches;
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
     Cause, Clock, Entry, Error, ErrorKind, Hashed, Key, Moment, Prepared, RemovalListener,
@@ -136,123 +136,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             while !self.change(&shard.0, Freeing::Now, &mut removals, step) {}
         }
         F::removals(removals)
-    }
-
-    pub(super) fn peek(&self, key: Hashed<&K>) -> Option<Entry<V>> {
-        let (hash, key) = (key.hash(), key.into_key());
-        each!(&self.kept, shards => self.peek_in(shard(shards, hash), hash, key))
-    }
-
-    fn peek_in<F: Keeps<K, V>>(
-        &self,
-        table: &Table<F, State>,
-        hash: u64,
-        key: &K,
-    ) -> Option<Entry<V>> {
-        let clock = &self.settings.clock;
-        let entry = match pin() {
-            Some(pin) => {
-                let node = table.find(short(hash), F::is(key), &pin)?;
-                let is_dead = node.has_end() && node.is_dead(clock.now());
-                (!is_dead).then(|| node.entry())
-            }
-            None => Store::new(table.lock().parts()).peek(short(hash), F::is(key), clock),
-        };
-        entry.map(|entry| entry.map(F::value_out))
-    }
-
-    /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
-    /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
-    #[inline]
-    pub(super) fn with<R>(&self, key: Hashed<&K>, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-        let (hash, key) = (key.hash(), key.into_key());
-        match &self.kept {
-            Kept::Apart(all) => self.with_in(shard(all, hash), hash, key, read),
-            Kept::Within(all) => {
-                let table = shard(all, hash);
-                match self.glance(table, hash, key) {
-                    Glance::Value(value) if self.sizing.is_due(hash) => {
-                        self.record(hash, value, read)
-                    }
-                    Glance::Value(value) => Some(Self::read(value, read)),
-                    Glance::Missing => None,
-                    Glance::Further => self.with_further(table, hash, key, read),
-                    Glance::Unclear => self.with_in(table, hash, key, read),
-                }
-            }
-        }
-    }
-
-    /// Looks for a value that is easily seen.
-    #[inline(always)]
-    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Glance {
-        let pin = if self.touches.is_none() { pin_quickly() } else { None };
-        let Some(pin) = pin else { return Glance::Unclear };
-        table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin)
-    }
-
-    /// Looks for a value that is not at home.
-    #[inline(never)]
-    fn with_further<R>(
-        &self,
-        table: &Table<Within, State>,
-        hash: u64,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
-        let is_it = <Within as Keeps<K, V>>::is(key);
-        let pin = pin_quickly();
-        match pin.map(|pin| table.glance_further(short(hash), is_it, &pin)) {
-            Some(Glance::Value(value)) => {
-                self.sizing.note(hash);
-                Some(Self::read(value, read))
-            }
-            Some(Glance::Missing) => None,
-            _ => self.with_in(table, hash, key, read),
-        }
-    }
-
-    #[inline(always)]
-    fn read<R>(value: u64, read: impl FnOnce(Option<&V>) -> R) -> R {
-        read(Some(&<Within as Keeps<K, V>>::value_out(value)))
-    }
-
-    /// The same, and its use is recorded. Apart, so that a hit whose use is not is short.
-    #[cold]
-    #[inline(never)]
-    fn record<R>(&self, hash: u64, value: u64, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-        self.sizing.record(hash);
-        Some(Self::read(value, read))
-    }
-
-    #[inline(never)]
-    fn with_in<F: Keeps<K, V>, R>(
-        &self,
-        table: &Table<F, State>,
-        hash: u64,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
-        match pin() {
-            Some(pin) => self.hit(table, hash, key, &pin).map(|node| F::with(&node, read)),
-            None => self.get_locked(table, hash, key).map(|entry| read(entry.value())),
-        }
-    }
-
-    #[inline(never)]
-    fn get_in<F: Keeps<K, V>>(
-        &self,
-        table: &Table<F, State>,
-        hash: u64,
-        key: &K,
-    ) -> Option<Entry<V>> {
-        match pin() {
-            Some(pin) => {
-                let node = self.hit(table, hash, key, &pin)?;
-                Some(node.entry().map(F::value_out))
-            }
-            None => self.get_locked(table, hash, key),
-        }
     }
 
     /// Found entries.
@@ -414,90 +297,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             shards.iter().for_each(|shard| Store::new(shard.0.lock().parts()).close());
         });
         self.clear()
-    }
-
-    /// The live entry of `key`, whose use is noted.
-    #[inline(always)]
-    fn hit<'a, F: Keeps<K, V>>(
-        &self,
-        table: &'a Table<F, State>,
-        hash: u64,
-        key: &K,
-        pin: &'a Pin,
-    ) -> Option<Node<'a, F>> {
-        let node = table.find(short(hash), F::is(key), pin)?;
-        if node.has_end() && !self.outlives_this(&node.notes()) {
-            self.bury(table, hash, key);
-            return None;
-        }
-        match &self.touches {
-            None => node.bump(),
-            Some(touches) => Self::touch(touches, table, node.slot(), pin),
-        }
-        self.sizing.note(hash);
-        Some(node)
-    }
-
-    /// Notes a hit that changes the order. The pin says that the slot stays its entry's meanwhile.
-    #[inline(never)]
-    fn touch<F: Form>(touches: &Touches, table: &Table<F, State>, slot: Slot, _pin: &Pin) {
-        match touches.note(slot) {
-            Noted::Done => {}
-            Noted::HalfFull => {
-                if let Some(mut locked) = table.try_lock() {
-                    // All that there is to do: a store applies what was noted.
-                    _ = Store::new(locked.parts());
-                }
-            }
-            Noted::Not => Store::new(table.lock().parts()).touch(slot),
-        }
-    }
-
-    /// Whether an entry that has an end is live; if so, and if it dies unless it is used, that is put
-    /// off.
-    #[inline(never)]
-    fn outlives_this<C>(&self, notes: &Notes<'_, C>) -> bool {
-        let now = self.settings.clock.now();
-        let is_live = !notes.is_dead(now);
-        if is_live && let Some(idle) = self.time_to_idle {
-            notes.idle_until(now + idle);
-        }
-        is_live
-    }
-
-    /// Looks under the lock, as a thread has to that is ending.
-    #[cold]
-    #[inline(never)]
-    fn get_locked<F: Keeps<K, V>>(
-        &self,
-        table: &Table<F, State>,
-        hash: u64,
-        key: &K,
-    ) -> Option<Entry<V>> {
-        let mut locked = table.lock();
-        let mut store = Store::new(locked.parts());
-        match store.get(short(hash), F::is(key), &self.settings.clock) {
-            Look::Live(entry) => {
-                self.sizing.note(hash);
-                Some(entry.map(F::value_out))
-            }
-            Look::Missing => None,
-            Look::Dead => {
-                drop(locked);
-                self.bury(table, hash, key);
-                None
-            }
-        }
-    }
-
-    /// Takes out an entry that a look-up found dead, if it still is there.
-    #[cold]
-    fn bury<F: Keeps<K, V>>(&self, table: &Table<F, State>, hash: u64, key: &K) {
-        let mut removals = Removals::none();
-        let now = self.settings.clock.now();
-        let bury = |store: &mut Store<'_, F>| store.remove_dead(short(hash), F::is(key), now);
-        self.change(table, Freeing::Together, &mut removals, bury);
-        drop(self.notifying(F::removals(removals)));
     }
 
     /// Stores an entry; what left for that, and what is handed back that no listener is told of.

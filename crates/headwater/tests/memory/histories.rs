@@ -39,8 +39,29 @@ fn is_explained(events: &[Event], left: u64, value: Option<u64>) -> bool {
     })
 }
 
+/// A value that is a number, whatever else it is.
+trait Number: From<u64> + Into<u64> + Clone + Send + Sync + 'static {}
+
+impl<V: From<u64> + Into<u64> + Clone + Send + Sync + 'static> Number for V {}
+
+/// One that does not fit where a number does.
+#[derive(Clone)]
+struct Boxed(Box<u64>);
+
+impl From<u64> for Boxed {
+    fn from(number: u64) -> Self {
+        Self(Box::new(number))
+    }
+}
+
+impl From<Boxed> for u64 {
+    fn from(boxed: Boxed) -> Self {
+        *boxed.0
+    }
+}
+
 /// What three threads do with one key, at random, while others grow and clear the cache around it.
-fn history(cache: &MemoryCache<u64, u64>, round: u64) -> Vec<Event> {
+fn history<V: Number>(cache: &MemoryCache<u64, V>, round: u64) -> Vec<Event> {
     let (clock, start) = (AtomicU64::new(0), Barrier::new(4));
     let now = || clock.fetch_add(1, Ordering::SeqCst);
     let act = |thread: u64| {
@@ -51,14 +72,15 @@ fn history(cache: &MemoryCache<u64, u64>, round: u64) -> Vec<Event> {
             let act = match choice {
                 0..3 => {
                     let value = thread * 100 + step;
-                    drop(face(cache).put(0, face(cache).prepare(&0, Entry::found(value))));
+                    drop(face(cache).put(0, face(cache).prepare(&0, Entry::found(V::from(value)))));
                     Act::Put(value)
                 }
                 3 => {
                     drop(face(cache).remove(&0));
                     Act::Remove
                 }
-                _ => Act::Get(face(cache).get(&0).and_then(Entry::into_value)),
+                4..7 => Act::Get(face(cache).get(&0).and_then(Entry::into_value).map(V::into)),
+                _ => Act::Get(face(cache).value(&0).flatten().map(V::into)),
             };
             Event { begun, ended: now(), act }
         };
@@ -67,7 +89,7 @@ fn history(cache: &MemoryCache<u64, u64>, round: u64) -> Vec<Event> {
     let grow = || {
         start.wait();
         for key in 1 + round * 40..1 + (round + 1) * 40 {
-            drop(face(cache).put(key, face(cache).prepare(&key, Entry::found(key))));
+            drop(face(cache).put(key, face(cache).prepare(&key, Entry::found(V::from(key)))));
             drop(face(cache).remove(&(key / 2 + 1)));
         }
     };
@@ -91,12 +113,17 @@ fn a_history_that_no_order_explains_is_found_out() {
     assert!(!is_explained(&gap, 0b111, None), "a replaced entry is never away");
 }
 
-#[test]
-fn what_threads_see_of_a_key_has_one_order() {
-    let cache = MemoryCache::<u64, u64>::builder().shards(1).build().unwrap();
+fn what_is_seen_has_one_order<V: Number>() {
+    let cache = MemoryCache::<u64, V>::builder().shards(1).build().unwrap();
     for round in 0..300 {
         drop(face(&cache).remove(&0));
         let events = history(&cache, round);
         assert!(is_explained(&events, (1 << events.len()) - 1, None), "{events:#?}");
     }
+}
+
+#[test]
+fn what_threads_see_of_a_key_has_one_order() {
+    what_is_seen_has_one_order::<u64>();
+    what_is_seen_has_one_order::<Boxed>();
 }

@@ -30,6 +30,10 @@ impl<K: ?Sized + Key, V: Value> Face<'_, K, V> {
         self.0.get(Hashed::new(key))
     }
 
+    fn value(&self, key: &K) -> Option<Option<V>> {
+        self.0.value(Hashed::new(key))
+    }
+
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
         self.0.prepare(key, entry)
     }
