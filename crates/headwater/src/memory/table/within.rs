@@ -192,7 +192,7 @@ fn is_special(says: u16, place: usize) -> bool {
 impl Bucket for Inlined {
     type Item = Listed;
 
-    const FILL_OF_FOUR: usize = 18;
+    const FILL_OF_FOUR: usize = 19;
 
     fn insert(&self, _: u32, item: Listed) -> bool {
         let len = self.len();
