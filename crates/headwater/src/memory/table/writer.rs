@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 /// As many entries as slots can be told apart, with many more that may be waiting to be freed.
 const MOST_ENTRIES: usize = 1 << 31;
 
-/// The part by which an index grows that has more than the usual entries.
+/// The part by which an index grows that has more than the usual entries, and that there are more slots
+/// than these.
 const GROWTH_BEYOND: usize = 16;
 
 /// The entries that an index has room for at first.
@@ -233,8 +234,10 @@ impl<F: Form> Writer<'_, F> {
     fn take_slot(&mut self) -> Option<Slot> {
         let Book { stock, limits, .. } = &mut *self.book;
         stock.take().or_else(|| {
+            // Those that left may be read for longer than patience has it.
+            let waiting = limits.usual / GROWTH_BEYOND + limits.patience + 1;
             let wanted = |entries: usize| {
-                let slots = entries.saturating_add(limits.patience).saturating_add(1);
+                let slots = entries.saturating_add(waiting);
                 slots.checked_sub(stock.allocated()).filter(|more| *more > 0)
             };
             let wanted = wanted(limits.usual).or_else(|| wanted(limits.most)).unwrap_or(0);
