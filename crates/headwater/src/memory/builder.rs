@@ -21,6 +21,10 @@ const MOST_SHARDS: usize = 1 << 10;
 /// holds itself, and judges badly if that is little.
 const ENTRIES_PER_SHARD: u64 = 1_024;
 
+/// One of more entries than this per shard has more shards: numbers that are [found
+/// quickly](super::kept::Kept::Within) have to be few enough in each.
+const MOST_ENTRIES_PER_SHARD: u64 = 1 << 22;
+
 /// The life of an absent entry if nothing is said.
 const ABSENT_TTL: Duration = Duration::from_secs(60);
 
@@ -93,8 +97,8 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, MemoryCache<K, V>> {
     /// More parts keep threads that *write* from waiting for each other. With few entries per part
     /// the hit ratio suffers, and an entry that is heavier than a part's capacity is not kept.
     ///
-    /// Default: four per processor, but at least 16, and no more than one per 1,024 entries of
-    /// capacity; 1 with a [`weigher`](Self::weigher); 16 without a capacity.
+    /// Default: four per processor, but at least 16, no more than one per 1,024 entries of capacity and no
+    /// fewer than one per 4,194,304; 1 with a [`weigher`](Self::weigher); 16 without a capacity.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
@@ -322,7 +326,9 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
             (_, None, _) => SHARDS,
             (_, Some(capacity), None) => {
                 let processors = std::thread::available_parallelism().map_or(1, usize::from);
-                let most = (4 * processors).next_power_of_two().clamp(SHARDS, MOST_SHARDS);
+                let enough =
+                    (4 * processors).max(capacity.div_ceil(MOST_ENTRIES_PER_SHARD) as usize);
+                let most = enough.next_power_of_two().clamp(SHARDS, MOST_SHARDS);
                 let worthwhile = (capacity / ENTRIES_PER_SHARD).checked_ilog2().unwrap_or(0);
                 most.min(1_usize.checked_shl(worthwhile).unwrap_or(most))
             }

@@ -4,10 +4,11 @@ use std::borrow::Borrow;
 
 use super::store::State;
 use super::table::{
-    Apart, Form, IsIt, Node, Table, Within, from_bits, is_small, is_small_key, to_bits,
+    Apart, Form, IsIt, Node, Receives, Table, Within, from_bits, is_small, is_small_key, to_bits,
 };
-use crate::{Key, Removals, Value};
+use crate::{Cause, Key, Removals, Value};
 use std::any::TypeId;
+use std::marker::PhantomData;
 
 /// A store, on cache lines of its own. Some processors fetch lines in pairs, hence 128 bytes.
 #[repr(align(128))]
@@ -20,8 +21,8 @@ type Shards<F> = Box<[Shard<F>]>;
 pub(super) enum Kept<K: ?Sized + Key, V: Value> {
     /// Entries of any kind.
     Apart(Shards<Apart<K::Owned, V>>),
-    /// Keys that are whole numbers, and values that are numbers: they are looked up with one miss of the
-    /// processor's cache less.
+    /// Keys that are whole numbers, and values that are numbers, if no store may have more of them than
+    /// [this form](Form::MOST_ENTRIES) takes: they are looked up with one miss of the processor's cache less.
     Within(Shards<Within>),
 }
 
@@ -39,8 +40,7 @@ pub(super) use each;
 impl<K: ?Sized + Key, V: Value> Kept<K, V> {
     /// So many stores, a power of two, in the form that fits.
     pub(super) fn new(shards: usize, tables: &impl Makes) -> Self {
-        let is_own = TypeId::of::<K>() == TypeId::of::<K::Owned>();
-        if is_own && is_small_key::<K>() && is_small::<V>() {
+        if are_numbers::<K, V>() && tables.most_entries() <= Within::MOST_ENTRIES {
             Self::Within((0..shards).map(|number| Shard(tables.make(number))).collect())
         } else {
             Self::Apart((0..shards).map(|number| Shard(tables.make(number))).collect())
@@ -48,9 +48,48 @@ impl<K: ?Sized + Key, V: Value> Kept<K, V> {
     }
 }
 
+impl<K: ?Sized + Key, V: Value> Kept<K, V> {
+    /// How many stores there are, and the most entries that one may have.
+    pub(super) fn limits(&self) -> (usize, usize) {
+        match self {
+            Self::Apart(shards) => (shards.len(), <Apart<K::Owned, V> as Form>::MOST_ENTRIES),
+            Self::Within(shards) => (shards.len(), Within::MOST_ENTRIES),
+        }
+    }
+}
+
+/// Whether keys and values of these types can stand [within](Kept::Within). Decided when it is compiled,
+/// so that other look-ups have no code for it.
+#[inline(always)]
+pub(super) fn are_numbers<K: ?Sized + Key, V: Value>() -> bool {
+    let is_own = TypeId::of::<K>() == TypeId::of::<K::Owned>();
+    is_own && is_small_key::<K>() && is_small::<V>()
+}
+
 /// Makes the tables of a cache.
 pub(super) trait Makes {
+    /// The most entries that any of them is to have.
+    fn most_entries(&self) -> usize;
+
     fn make<F: Form>(&self, number: usize) -> Table<F, State>;
+}
+
+/// Receives what left a store of this form.
+struct Outwards<'a, K: ?Sized + Key, V: Value, F> {
+    removals: &'a mut Removals<K::Owned, V>,
+    form: PhantomData<F>,
+}
+
+impl<K: ?Sized + Key, V: Value, F: Keeps<K, V>> Receives<F::Key, F::Value>
+    for Outwards<'_, K, V, F>
+{
+    fn push(&mut self, key: F::Key, value: Option<F::Value>, cause: Cause) {
+        self.removals.push(F::key_out(key), value.map(F::value_out), cause);
+    }
+
+    fn discard(&mut self, key: F::Key, value: Option<F::Value>) {
+        self.removals.discard(F::key_out(key), value.map(F::value_out));
+    }
 }
 
 /// A form that keeps keys and values of these types.
@@ -64,7 +103,10 @@ pub(super) trait Keeps<K: ?Sized + Key, V: Value>: Form {
     /// Has `read` look at the value where it is.
     fn with<R>(node: &Node<'_, Self>, read: impl FnOnce(Option<&V>) -> R) -> R;
 
-    fn removals(removals: Removals<Self::Key, Self::Value>) -> Removals<K::Owned, V>;
+    /// Has `removals` receive what left, as what it was.
+    fn into(removals: &mut Removals<K::Owned, V>) -> impl Receives<Self::Key, Self::Value> {
+        Outwards::<K, V, Self> { removals, form: PhantomData }
+    }
 }
 
 impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Apart<K::Owned, V> {
@@ -92,10 +134,6 @@ impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Apart<K::Owned, V> {
     #[inline(always)]
     fn with<R>(node: &Node<'_, Self>, read: impl FnOnce(Option<&V>) -> R) -> R {
         read(node.value())
-    }
-
-    fn removals(removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
-        removals
     }
 }
 
@@ -125,9 +163,5 @@ impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Within {
     #[inline(always)]
     fn with<R>(node: &Node<'_, Self>, read: impl FnOnce(Option<&V>) -> R) -> R {
         read(node.value().map(|value| from_bits(*value)).as_ref())
-    }
-
-    fn removals(removals: Removals<u64, u64>) -> Removals<K::Owned, V> {
-        removals.map(from_bits, from_bits)
     }
 }

@@ -65,12 +65,22 @@ struct Plan<'a> {
     touches: Option<&'a Arc<Touches>>,
 }
 
-impl Makes for Plan<'_> {
-    fn make<F: Form>(&self, number: usize) -> Table<F, State> {
+impl Plan<'_> {
+    /// The bounds of one store. Those of the first are the widest.
+    fn part(&self, number: usize) -> Bounds {
         let capacity = part(self.bounds.capacity, number, self.shards);
         let absent_capacity = self.bounds.absent_capacity.div_ceil(self.shards as u64);
-        let bounds = Bounds { capacity, absent_capacity, ..self.bounds };
-        table(bounds, self.touches.cloned())
+        Bounds { capacity, absent_capacity, ..self.bounds }
+    }
+}
+
+impl Makes for Plan<'_> {
+    fn most_entries(&self) -> usize {
+        self.part(0).limits().most
+    }
+
+    fn make<F: Form>(&self, number: usize) -> Table<F, State> {
+        table(self.part(number), self.touches.cloned())
     }
 }
 
@@ -117,6 +127,15 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             let fault = "capacity must be at least 1, and only a cache that has one can be resized";
             return Err(Error::new(ErrorKind::InvalidConfig, fault));
         }
+        let (shards, most_each) = self.kept.limits();
+        let most = (shards as u64).saturating_mul(most_each as u64);
+        if capacity > most && self.settings.weigher.is_none() {
+            let fault = format!(
+                "capacity is {capacity}, and {shards} shards have room for {most} entries: build the cache \
+                 for that many"
+            );
+            return Err(Error::new(ErrorKind::InvalidConfig, fault));
+        }
         let resizing = self.resizing.lock();
         self.capacity.store(capacity, Ordering::Relaxed);
         let removals = each!(&self.kept, shards => self.resize_all(shards, capacity));
@@ -135,7 +154,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             let step = |store: &mut Store<'_, F>| store.resize(part, AT_ONCE);
             while !self.change(&shard.0, Freeing::Now, &mut removals, step) {}
         }
-        F::removals(removals)
+        removals
     }
 
     /// Found entries.
@@ -233,7 +252,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             };
             let (taken, is_done) = self.change(shard, Freeing::Now, &mut removals, step);
             total += taken;
-            drop(self.notifying(F::removals(removals)));
+            drop(self.notifying(removals));
             if is_done {
                 return total;
             }
@@ -256,17 +275,17 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     }
 
     /// Changes a shard under its lock.
-    fn change<F: Form, R>(
+    fn change<F: Keeps<K, V>, R>(
         &self,
         shard: &Table<F, State>,
         freeing: Freeing,
-        removals: &mut Removals<F::Key, F::Value>,
+        removals: &mut Removals<K::Owned, V>,
         change: impl FnOnce(&mut Store<'_, F>) -> R,
     ) -> R {
         let mut locked = shard.lock();
         let mut store = Store::new(locked.parts());
         let outcome = change(&mut store);
-        store.settle(freeing, self.settings.listener.is_some(), removals);
+        store.settle(freeing, self.settings.listener.is_some(), &mut F::into(removals));
         outcome
     }
 
@@ -313,14 +332,14 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let mut removals = Removals::none();
         let put = |store: &mut Store<'_, F>| store.put(new, weight, &now);
         match self.change(table, Freeing::Together, &mut removals, put) {
-            Outcome::Kept => self.notifying(F::removals(removals)),
+            Outcome::Kept => self.notifying(removals),
             Outcome::Left(new, cause) => {
-                new.leave(cause, &mut removals);
-                self.notifying(F::removals(removals))
+                new.leave(cause, &mut F::into(&mut removals));
+                self.notifying(removals)
             }
             Outcome::Declined(new) => {
-                new.leave(Cause::Replaced, &mut removals);
-                F::removals(removals)
+                new.leave(Cause::Replaced, &mut F::into(&mut removals));
+                removals
             }
         }
     }
@@ -334,7 +353,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let mut removals = Removals::none();
         let remove = |store: &mut Store<'_, F>| store.remove(short(hash), F::is(key));
         self.change(table, Freeing::Now, &mut removals, remove);
-        F::removals(removals)
+        removals
     }
 
     fn clear_all<F: Keeps<K, V>>(&self, shards: &[Shard<F>]) -> Removals<K::Owned, V> {
@@ -346,7 +365,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
                 next = self.change(&shard.0, Freeing::Now, &mut all, clear);
             }
         }
-        F::removals(all)
+        all
     }
 
     fn notifying(&self, mut removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
@@ -384,7 +403,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
         each!(&self.kept, all => self.get_in(shard(all, hash), hash, key))
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
         self.with(key, |value: Option<&V>| value.cloned())
     }

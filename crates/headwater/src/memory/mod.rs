@@ -4,9 +4,9 @@
 //! # The store
 //! Entries stand in numbered slots that never move, and an index of cache lines maps a key's hash to its
 //! slot: the [`table`]. Where keys are whole numbers and values are numbers, these stand in the index itself,
-//! so that a hit waits for one line of memory instead of two; slots, lists and all else are the same. Each
-//! slot is linked into a circular list by
-//! slot numbers instead of pointers. The links lie apart from the entries: moving a slot writes to its
+//! so that a hit waits for one line of memory instead of two; slots, lists and all else are the same. (They
+//! do not where there may be more than 2^23 entries in a shard, or any number of them.) Each slot is linked
+//! into a circular list by slot numbers instead of pointers. The links lie apart from the entries: moving a slot writes to its
 //! two neighbours and to the list's head, and eight-byte links share cache lines where whole entries would
 //! not. So does all that not every entry has: ends, versions, weights.
 //!

@@ -1,7 +1,7 @@
 //! Entries on their way into the table, and out of it.
 
-use super::table::{Form, LANES, Lane, Node, Notes, Slot};
-use crate::{Cause, Entry, Moment, Removals, Version};
+use super::table::{Content, Form, LANES, Lane, Node, Notes, Receives, Slot};
+use crate::{Cause, Entry, Moment, Version};
 
 /// An entry with its key on its way into a store.
 pub(super) struct Arrival<K, V> {
@@ -12,7 +12,7 @@ pub(super) struct Arrival<K, V> {
 
 impl<K, V> Arrival<K, V> {
     /// Hands it back instead of keeping it.
-    pub(super) fn leave(self, cause: Cause, removals: &mut Removals<K, V>) {
+    pub(super) fn leave(self, cause: Cause, removals: &mut impl Receives<K, V>) {
         removals.push(self.key, self.entry.into_value(), cause);
     }
 }
@@ -27,7 +27,7 @@ pub(super) fn notes(entry: &Entry<()>, idle_end: Option<Moment>) -> [Option<u64>
     notes
 }
 
-impl<C> Notes<'_, C> {
+impl<C: Content> Notes<'_, C> {
     fn moment(&self, lane: Lane) -> Option<Moment> {
         self.note(lane).and_then(Moment::from_bits)
     }

@@ -6,12 +6,12 @@ use super::bounds::{Bounds, Rule};
 use super::life::Now;
 use super::lists::{List, Lists};
 use super::node::{Arrival, Weights, notes};
-use super::policy::{Adaptive, Entries, Mark};
+use super::policy::{Adaptive, Entries, Held};
 use super::stats::MemoryStats;
-use super::table::{Form, Freeing, IsIt, Node, Notes, Slot, Table, Writer};
+use super::table::{Content, Form, Freeing, IsIt, Node, Notes, Receives, Slot, Table, Writer};
 use super::touches::Touches;
 use super::wheel::Wheel;
-use crate::{Cause, Clock, Entry, Moment, Removals};
+use crate::{Cause, Clock, Entry, Moment};
 
 /// How many dead entries a put removes, so that what nobody asks for any more does not stay for ever.
 const EXPIRED_PER_PUT: usize = 16;
@@ -73,22 +73,19 @@ pub(super) fn table<F: Form>(bounds: Bounds, touches: Option<Arc<Touches>>) -> T
 }
 
 /// What the policy sees of the entries.
-struct Held<'a, 'b, F: Form> {
+struct Seen<'a, 'b, F: Form> {
     writer: &'a Writer<'b, F>,
     weights: &'a Weights,
 }
 
-impl<F: Form> Entries for Held<'_, '_, F> {
-    fn hash(&self, slot: Slot) -> u32 {
-        self.writer.notes(slot).map_or(0, |notes| notes.hash())
-    }
-
+impl<F: Form> Entries for Seen<'_, '_, F> {
     fn weight(&self, slot: Slot) -> u64 {
         self.weights.get(slot)
     }
 
-    fn mark(&self, slot: Slot) -> Option<Mark<'_>> {
-        self.writer.node(slot).map(Node::mark)
+    fn get(&self, slot: Slot) -> Option<Held<'_>> {
+        let node = self.writer.node(slot)?;
+        Some(Held { slot, hash: node.hash(), mark: node.mark() })
     }
 }
 
@@ -118,7 +115,7 @@ impl State {
 }
 
 /// The list that an entry is on.
-fn list_of<C>(notes: &Notes<'_, C>) -> List {
+fn list_of<C: Content>(notes: &Notes<'_, C>) -> List {
     if notes.is_absent() { List::Absent } else { notes.queue().list() }
 }
 
@@ -275,7 +272,7 @@ impl<'a, F: Form> Store<'a, F> {
         &mut self,
         freeing: Freeing,
         listens: bool,
-        removals: &mut Removals<F::Key, F::Value>,
+        removals: &mut impl Receives<F::Key, F::Value>,
     ) {
         self.writer.settle(freeing, listens, removals);
     }
@@ -404,7 +401,7 @@ impl<'a, F: Form> Store<'a, F> {
         };
         let known = known.filter(|list| *list != List::Absent);
         let State { policy, lists, weights, .. } = &mut *self.state;
-        let held = Held { writer: &self.writer, weights };
+        let held = Seen { writer: &self.writer, weights };
         let (list, loser) = match (policy, known) {
             (Some(policy), None) => policy.admit(hash, weight, lists, &held),
             (_, known) => (known.unwrap_or(List::Main), None),
@@ -431,7 +428,7 @@ impl<'a, F: Form> Store<'a, F> {
     /// Who has to leave: a found entry, or an absent one.
     fn victim(&mut self, list: List) -> Option<Slot> {
         let State { policy, lists, weights, .. } = &mut *self.state;
-        let held = Held { writer: &self.writer, weights };
+        let held = Seen { writer: &self.writer, weights };
         match policy {
             Some(policy) if list != List::Absent => policy.victim(lists, &held),
             _ => coldest(list, lists, &held),
@@ -479,7 +476,7 @@ impl<'a, F: Form> Store<'a, F> {
         weights.set(slot, weight, numbers);
         lists.push(list, slot, weight, numbers);
         if let Some(policy) = policy {
-            policy.settle(lists, &Held { writer: &self.writer, weights });
+            policy.settle(lists, &Seen { writer: &self.writer, weights });
         }
         self.foresee_victims();
         Outcome::Kept
@@ -487,20 +484,19 @@ impl<'a, F: Form> Store<'a, F> {
 
     /// Removes the entry of a slot, if there is one.
     fn take_out(&mut self, slot: Slot, cause: Cause) {
-        self.strike(slot, cause);
-        self.writer.remove(slot, cause);
+        let seen = self.writer.remove(slot, cause, list_and_end);
+        self.strike(slot, seen, cause);
     }
 
     /// The same, but who looks it up finds it until another takes its place, or all is settled.
     fn lift(&mut self, slot: Slot, cause: Cause) {
-        self.strike(slot, cause);
-        self.writer.lift(slot, cause);
+        let seen = self.writer.lift(slot, cause, list_and_end);
+        self.strike(slot, seen, cause);
     }
 
-    /// Strikes an entry off its list, and counts.
-    fn strike(&mut self, slot: Slot, cause: Cause) {
-        let Some(notes) = self.writer.notes(slot) else { return };
-        let (list, has_end) = (list_of(&notes), notes.has_end());
+    /// Strikes an entry that was seen off its list, and counts.
+    fn strike(&mut self, slot: Slot, seen: Option<(List, bool)>, cause: Cause) {
+        let Some((list, has_end)) = seen else { return };
         let State { lists, weights, stats, wheel, .. } = &mut *self.state;
         lists.remove(list, slot, weights.get(slot));
         if let Some(wheel) = wheel.as_mut().filter(|_| has_end) {
@@ -515,13 +511,18 @@ impl<'a, F: Form> Store<'a, F> {
     }
 }
 
+/// What an entry has to be struck off.
+fn list_and_end<F: Form>(node: Node<'_, F>) -> (List, bool) {
+    (list_of(&node.notes()), node.has_end())
+}
+
 /// The entry of a list that was not used for longest. Where hits do not keep the order, one that was
 /// used since it last came up gets another turn instead; but not all of them for ever, since hits go
 /// on meanwhile.
 fn coldest(list: List, lists: &mut Lists, entries: &impl Entries) -> Option<Slot> {
     for _ in 0..lists.len(list) {
         let slot = lists.coldest(list)?;
-        if !entries.mark(slot).is_some_and(Mark::spend) {
+        if !entries.get(slot).is_some_and(|held| held.mark.spend()) {
             break;
         }
         lists.touch(list, slot);

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -50,21 +51,8 @@ impl<K, V> Removals<K, V> {
 
     /// Takes what only has to be dropped.
     pub(crate) fn discard(&mut self, key: K, value: Option<V>) {
-        self.told.push((key, value));
-    }
-
-    /// The same of other types, for who listens; what only has to be dropped is.
-    pub(crate) fn map<L, W>(
-        mut self,
-        key: impl Fn(K) -> L,
-        value: impl Fn(V) -> W,
-    ) -> Removals<L, W> {
-        let change = |(k, v, cause): (K, Option<V>, Cause)| (key(k), v.map(&value), cause);
-        Removals {
-            first: self.first.take().map(change),
-            rest: std::mem::take(&mut self.rest).into_iter().map(change).collect(),
-            told: Vec::new(),
-            listener: None,
+        if needs_drop::<(K, V)>() {
+            self.told.push((key, value));
         }
     }
 

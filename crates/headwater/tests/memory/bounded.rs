@@ -2,7 +2,9 @@
 
 use super::{absent, face, get, put, seconds};
 use headwater::testkit::ManualClock;
-use headwater::{Cause, Entry, ErrorKind, MemoryBuilder, MemoryCache, Version};
+use headwater::{
+    Cause, Entry, ErrorKind, Hashed, LruCache, MemoryBuilder, MemoryCache, Tier, Version,
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -115,6 +117,24 @@ fn resize_takes_effect_at_once_in_both_directions() {
     assert_eq!(cache.len(), 6_000);
     assert_eq!(cache.resize(0).unwrap_err().kind(), ErrorKind::InvalidConfig);
     assert_eq!(Memory::new().resize(5).unwrap_err().kind(), ErrorKind::InvalidConfig);
+}
+
+#[test]
+fn numbers_beyond_what_one_shard_tells_apart_are_kept_all_the_same_or_refused() {
+    const MOST: u64 = 1 << 23;
+    let cache = MemoryCache::<u64, u64>::builder().capacity(1_000).shards(2).build().unwrap();
+    cache.resize(2 * MOST).unwrap();
+    let refused = cache.resize(2 * MOST + 1).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidConfig);
+    assert!(refused.to_string().contains("16777217"), "{refused}");
+    assert_eq!(cache.capacity(), Some(2 * MOST));
+    // One shard, and more than it tells apart where numbers stand in the index.
+    let lru = LruCache::<u64, u64>::new(2 * MOST).unwrap();
+    let (face, all) = (lru.resident().unwrap(), 0..1_000_u64);
+    for key in all.clone() {
+        drop(face.put(Hashed::new(key), face.prepare(&key, Entry::found(!key))));
+    }
+    assert!(all.into_iter().all(|key| face.value(Hashed::new(&key)) == Some(Some(!key))));
 }
 
 #[test]

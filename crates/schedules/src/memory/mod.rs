@@ -82,7 +82,7 @@ impl<F: Kind> World<F> {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
             if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
-                writer.lift(held, Cause::Replaced);
+                writer.lift(held, Cause::Replaced, |_| ());
             }
             let kept = writer.insert(7, key.into(), Some(value), [None; LANES]);
             assert!(kept.is_ok());
@@ -97,7 +97,7 @@ impl<F: Kind> World<F> {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
             if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
-                writer.remove(held, Cause::Invalidated);
+                writer.remove(held, Cause::Invalidated, |_| ());
             }
             writer.settle(freeing, false, &mut removals);
         }

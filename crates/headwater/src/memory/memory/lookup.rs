@@ -1,9 +1,9 @@
 //! Looking things up: without the lock, but for a thread that is ending.
 
-use super::super::kept::{Keeps, Kept, each};
+use super::super::kept::{Keeps, Kept, are_numbers, each};
 use super::super::store::{Look, State, Store};
 use super::super::table::{
-    Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
+    Content, Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
 };
 use super::super::touches::{Noted, Touches};
 use super::{Memory, shard, short};
@@ -35,7 +35,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
     /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
-    #[inline]
+    #[inline(always)]
     pub(in crate::memory) fn with<R>(
         &self,
         key: Hashed<&K>,
@@ -43,8 +43,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     ) -> Option<R> {
         let (hash, key) = (key.hash(), key.into_key());
         match &self.kept {
-            Kept::Apart(all) => self.with_in(shard(all, hash), hash, key, read),
-            Kept::Within(all) => {
+            Kept::Within(all) if are_numbers::<K, V>() => {
                 let table = shard(all, hash);
                 match self.glance(table, hash, key) {
                     Glance::Value(value) if self.sizing.is_due(hash) => {
@@ -56,6 +55,10 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
                     Glance::Unclear => self.with_slowly(table, hash, key, read),
                 }
             }
+            Kept::Apart(all) if !are_numbers::<K, V>() => {
+                self.with_in(shard(all, hash), hash, key, read)
+            }
+            kept => each!(kept, all => self.with_slowly(shard(all, hash), hash, key, read)),
         }
     }
 
@@ -103,9 +106,9 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Looks for a number as one does for any entry.
     #[inline(never)]
-    fn with_slowly<R>(
+    fn with_slowly<F: Keeps<K, V>, R>(
         &self,
-        table: &Table<Within, State>,
+        table: &Table<F, State>,
         hash: u64,
         key: &K,
         read: impl FnOnce(Option<&V>) -> R,
@@ -183,7 +186,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Whether an entry that has an end is live; if so, and if it dies unless it is used, that is put
     /// off.
     #[inline(never)]
-    fn outlives_this<C>(&self, notes: &Notes<'_, C>) -> bool {
+    fn outlives_this<C: Content>(&self, notes: &Notes<'_, C>) -> bool {
         let now = self.settings.clock.now();
         let is_live = !notes.is_dead(now);
         if is_live && let Some(idle) = self.time_to_idle {
@@ -224,6 +227,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let now = self.settings.clock.now();
         let bury = |store: &mut Store<'_, F>| store.remove_dead(short(hash), F::is(key), now);
         self.change(table, Freeing::Together, &mut removals, bury);
-        drop(self.notifying(F::removals(removals)));
+        drop(self.notifying(removals));
     }
 }

@@ -51,33 +51,39 @@ struct Window {
     per_tick: u64,
     /// How much older a tick makes.
     aging: u64,
-    evictions: u64,
+    /// The tick, and how many evictions are left of it.
+    now: u16,
+    left: u64,
 }
 
 impl Window {
     fn new(len: usize, ticks: u64) -> Self {
         let len = (len as u64).max(1);
         let per_tick = len.div_ceil(ticks);
-        Self { len, per_tick, aging: per_tick * OLD / len, evictions: 0 }
+        Self { len, per_tick, aging: per_tick * OLD / len, now: 0, left: per_tick }
     }
 
-    fn now(&self) -> u16 {
-        (self.evictions / self.per_tick) as u16 & TIME_MASK
+    /// Notes an eviction.
+    fn go_on(&mut self) {
+        self.left -= 1;
+        if self.left == 0 {
+            (self.now, self.left) = ((self.now + 1) & TIME_MASK, self.per_tick);
+        }
     }
 
-    /// How many evictions a tick at that time was ago, at another.
-    fn evictions_since(&self, time: u16, now: u16) -> u64 {
-        ticks(time, now) * self.per_tick
+    fn ticks_since(&self, time: u16) -> u64 {
+        u64::from(self.now.wrapping_sub(time) & TIME_MASK)
     }
 
-    /// How old a ghost of that time is at another.
-    fn age(&self, time: u16, now: u16) -> u64 {
-        ticks(time, now) * self.aging
+    /// How many evictions ago a tick was.
+    fn evictions_since(&self, time: u16) -> u64 {
+        self.ticks_since(time) * self.per_tick
     }
-}
 
-fn ticks(time: u16, now: u16) -> u64 {
-    u64::from(now.wrapping_sub(time) & TIME_MASK)
+    /// How old a ghost of that time is.
+    fn age(&self, time: u16) -> u64 {
+        self.ticks_since(time) * self.aging
+    }
 }
 
 /// A ghost in its two bytes; 0 is none.
@@ -126,18 +132,15 @@ impl Ghosts {
 
     /// Notes that an entry was evicted.
     pub(super) fn add(&mut self, hash: u32, ghost: Ghost) {
-        self.windows[ghost as usize].evictions += 1;
+        self.windows[ghost as usize].go_on();
         let (bucket, fingerprint) = self.place(hash);
-        let (windows, now) = (self.windows, self.windows.map(|window| window.now()));
+        let windows = &self.windows;
         let age = |packed: &Packed| match packed.0 {
             0 => u64::MAX,
-            _ => {
-                let list = packed.ghost() as usize;
-                windows[list].age(packed.time(), now[list])
-            }
+            _ => windows[packed.ghost() as usize].age(packed.time()),
         };
         if let Some(oldest) = self.buckets[bucket].iter_mut().max_by_key(|packed| age(packed)) {
-            *oldest = Packed::new(fingerprint, ghost, now[ghost as usize]);
+            *oldest = Packed::new(fingerprint, ghost, windows[ghost as usize].now);
         }
     }
 
@@ -147,7 +150,7 @@ impl Ghosts {
         let is_key = |packed: &&mut Packed| packed.fingerprint() == fingerprint;
         let found = std::mem::take(self.buckets[bucket].iter_mut().find(is_key)?);
         let window = self.windows[found.ghost() as usize];
-        let evictions = window.evictions_since(found.time(), window.now());
+        let evictions = window.evictions_since(found.time());
         (evictions < window.len).then_some(Returned { ghost: found.ghost(), evictions })
     }
 

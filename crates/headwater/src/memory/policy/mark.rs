@@ -10,6 +10,9 @@ const MOST_USES: u16 = 3;
 /// The bits that they take.
 const BITS: u32 = 2;
 
+/// The bit of an entry that is in small.
+const IN_SMALL: u8 = 1;
+
 /// Where an entry's uses are counted: in two bits of a word, which may have other entries' beside them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Uses<'a> {
@@ -44,7 +47,8 @@ impl<'a> Uses<'a> {
     }
 }
 
-/// In which queue an entry is. That is no estimate, and is written by the policy only.
+/// In which queue an entry is: a bit of a byte. That is no estimate, and is written by who holds the lock,
+/// as the other bits are.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Queue<'a>(&'a AtomicU8);
 
@@ -56,12 +60,13 @@ impl<'a> Queue<'a> {
 
     /// The queue of a found entry.
     pub(in crate::memory) fn list(self) -> List {
-        if self.0.load(Relaxed) == 0 { List::Main } else { List::Small }
+        if self.0.load(Relaxed) & IN_SMALL == 0 { List::Main } else { List::Small }
     }
 
     /// Notes that the entry enters a queue.
     pub(in crate::memory) fn enter(self, list: List) {
-        self.0.store(u8::from(list == List::Small), Relaxed);
+        let others = self.0.load(Relaxed) & !IN_SMALL;
+        self.0.store(others | if list == List::Small { IN_SMALL } else { 0 }, Relaxed);
     }
 }
 

@@ -72,13 +72,19 @@ const MOST_TURNS: usize = 4;
 
 /// What the policy has to know of the entries in slots.
 pub(super) trait Entries {
-    fn hash(&self, slot: Slot) -> u32;
     fn weight(&self, slot: Slot) -> u64;
-    fn mark(&self, slot: Slot) -> Option<Mark<'_>>;
 
-    fn is_used(&self, slot: Slot) -> bool {
-        self.mark(slot).is_some_and(Mark::is_used)
-    }
+    /// The entry of a slot that is on a list.
+    fn get(&self, slot: Slot) -> Option<Held<'_>>;
+}
+
+/// An entry, as the policy sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'a> {
+    pub(super) slot: Slot,
+    /// The hash of its key.
+    pub(super) hash: u32,
+    pub(super) mark: Mark<'a>,
 }
 
 /// Spreads hashes evenly over `len` places by their high bits.
@@ -101,7 +107,7 @@ impl History {
         let ghosts = |per_entry: f64| (count as f64 * per_entry).ceil() as usize;
         let mut sketch = Sketch::new(count);
         let slots = [List::Main, List::Small].into_iter().flat_map(|list| lists.slots(list));
-        slots.for_each(|slot| sketch.note(entries.hash(slot)));
+        slots.filter_map(|slot| entries.get(slot)).for_each(|held| sketch.note(held.hash));
         Self {
             sketch,
             ghosts: Ghosts::new(ghosts(SMALL_GHOSTS), ghosts(MAIN_GHOSTS)),
@@ -177,12 +183,12 @@ impl Adaptive {
         }
         match self.turn(lists, entries) {
             None => (List::Main, None),
-            Some(loser) if self.wins(hash, entries.hash(loser)) => {
-                self.remember(loser, Ghost::Main, lists, entries);
-                (List::Main, Some(loser))
+            Some(loser) if self.wins(hash, loser.hash) => {
+                self.remember(loser.hash, Ghost::Main, lists, entries);
+                (List::Main, Some(loser.slot))
             }
             Some(winner) => {
-                self.defender = Some(entries.hash(winner));
+                self.defender = Some(winner.hash);
                 (List::Small, None)
             }
         }
@@ -195,7 +201,7 @@ impl Adaptive {
         {
             let Some(slot) = lists.coldest(List::Small) else { return };
             lists.transfer(List::Small, List::Main, slot, entries.weight(slot));
-            entries.mark(slot).inspect(|mark| mark.enter(List::Main));
+            entries.get(slot).inspect(|held| held.mark.enter(List::Main));
         }
     }
 
@@ -204,16 +210,16 @@ impl Adaptive {
         loop {
             let is_smalls_turn = self.is_small_over(lists) || lists.len(List::Main) == 0;
             let small = lists.coldest(List::Small).filter(|_| is_smalls_turn);
-            let Some(slot) = small else {
+            let Some(oldest) = small.and_then(|slot| entries.get(slot)) else {
                 let victim = self.turn(lists, entries)?;
-                self.remember(victim, Ghost::Main, lists, entries);
-                return Some(victim);
+                self.remember(victim.hash, Ghost::Main, lists, entries);
+                return Some(victim.slot);
             };
-            if !entries.is_used(slot) {
-                self.remember(slot, Ghost::Small, lists, entries);
-                return Some(slot);
+            if !oldest.mark.is_used() {
+                self.remember(oldest.hash, Ghost::Small, lists, entries);
+                return Some(oldest.slot);
             }
-            if let Some(victim) = self.promote(slot, lists, entries) {
+            if let Some(victim) = self.promote(oldest, lists, entries) {
                 return Some(victim);
             }
         }
@@ -221,43 +227,46 @@ impl Adaptive {
 
     /// Moves an entry that was used from small to main; the one that has to leave for that, which is
     /// itself if it does not win a place, and none if there is room.
-    fn promote(&mut self, slot: Slot, lists: &mut Lists, entries: &impl Entries) -> Option<Slot> {
-        let hash = entries.hash(slot);
-        self.note(hash);
+    fn promote(
+        &mut self,
+        held: Held<'_>,
+        lists: &mut Lists,
+        entries: &impl Entries,
+    ) -> Option<Slot> {
+        self.note(held.hash);
         let rival = if self.main_has_room(lists) { None } else { self.turn(lists, entries) };
         if let Some(rival) = rival
-            && !self.wins(hash, entries.hash(rival))
+            && !self.wins(held.hash, rival.hash)
         {
-            self.defender = Some(entries.hash(rival));
-            self.remember(slot, Ghost::Small, lists, entries);
-            return Some(slot);
+            self.defender = Some(rival.hash);
+            self.remember(held.hash, Ghost::Small, lists, entries);
+            return Some(held.slot);
         }
         if let Some(rival) = rival {
-            self.remember(rival, Ghost::Main, lists, entries);
+            self.remember(rival.hash, Ghost::Main, lists, entries);
         }
         // It has to be wanted again to stay for a second turn.
-        entries.mark(slot).inspect(|mark| mark.begin_anew());
-        lists.transfer(List::Small, List::Main, slot, entries.weight(slot));
-        rival
+        held.mark.begin_anew();
+        lists.transfer(List::Small, List::Main, held.slot, entries.weight(held.slot));
+        rival.map(|rival| rival.slot)
     }
 
     /// Turns main's hand to the next entry that has no uses left; but not for ever, where hits that
     /// go on meanwhile see to it that there is none.
-    fn turn(&mut self, lists: &mut Lists, entries: &impl Entries) -> Option<Slot> {
+    fn turn<'e>(&mut self, lists: &mut Lists, entries: &'e impl Entries) -> Option<Held<'e>> {
         for _ in 0..lists.len(List::Main) * MOST_TURNS {
-            let slot = lists.coldest(List::Main)?;
-            if !entries.mark(slot).is_some_and(Mark::spend) {
-                return Some(slot);
+            let held = entries.get(lists.coldest(List::Main)?)?;
+            if !held.mark.spend() {
+                return Some(held);
             }
-            let hash = entries.hash(slot);
-            self.note(hash);
-            if self.defender == Some(hash) {
+            self.note(held.hash);
+            if self.defender == Some(held.hash) {
                 self.defender = None;
                 self.adapt(Ghost::Main, lists);
             }
-            lists.touch(List::Main, slot);
+            lists.touch(List::Main, held.slot);
         }
-        lists.coldest(List::Main)
+        entries.get(lists.coldest(List::Main)?)
     }
 
     fn note(&mut self, hash: u32) {
@@ -272,15 +281,15 @@ impl Adaptive {
         estimate(hash) > estimate(other)
     }
 
-    /// Makes an entry's key a ghost.
-    fn remember(&mut self, slot: Slot, ghost: Ghost, lists: &Lists, entries: &impl Entries) {
+    /// Makes a key a ghost.
+    fn remember(&mut self, hash: u32, ghost: Ghost, lists: &Lists, entries: &impl Entries) {
         // Weights differ, and the capacity can change: a history that is far too short is begun anew.
         let is_too_short = |history: &History| held(lists) / 2 > history.entries;
         if self.history.as_ref().is_none_or(is_too_short) {
             self.history = Some(History::new(lists, entries));
         }
         if let Some(history) = &mut self.history {
-            history.ghosts.add(entries.hash(slot), ghost);
+            history.ghosts.add(hash, ghost);
         }
     }
 

@@ -46,15 +46,16 @@ impl Sketch {
     /// Counts one more use of a key.
     pub(super) fn note(&mut self, hash: u32) {
         let block = super::spread(hash, self.blocks.len());
-        let mut is_noted = false;
+        let Some(block) = self.blocks.get_mut(block) else { return };
+        let mut noted = 0;
         for (word, shift) in counters(hash) {
-            let word = &mut self.blocks[block].0[word];
-            if (*word >> shift) & 15 < 15 {
-                *word += 1 << shift;
-                is_noted = true;
-            }
+            // Without branches: whether a counter has come to its end cannot be foretold.
+            let word = &mut block.0[word];
+            let more = u64::from((*word >> shift) & 15 < 15);
+            *word += more << shift;
+            noted |= more;
         }
-        self.notes += usize::from(is_noted);
+        self.notes += noted as usize;
         if self.notes >= self.most_notes {
             self.halve();
         }

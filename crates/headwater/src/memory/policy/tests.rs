@@ -10,24 +10,24 @@ struct Shelf {
 }
 
 impl Shelf {
+    fn mark(&self, slot: Slot) -> Mark<'_> {
+        let (uses, queue) = &self.marks[slot as usize];
+        Mark::new(Uses::new(uses, 0), Queue::new(queue))
+    }
+
     fn list(&self, slot: Slot) -> List {
-        self.mark(slot).expect("it was added").list()
+        self.mark(slot).list()
     }
 }
 
 impl Entries for Shelf {
-    fn hash(&self, slot: Slot) -> u32 {
-        hash(self.keys[slot as usize].expect("the policy asks for what is there"))
-    }
-
     fn weight(&self, slot: Slot) -> u64 {
         self.weights[slot as usize]
     }
 
-    fn mark(&self, slot: Slot) -> Option<Mark<'_>> {
-        self.marks
-            .get(slot as usize)
-            .map(|(uses, queue)| Mark::new(Uses::new(uses, 0), Queue::new(queue)))
+    fn get(&self, slot: Slot) -> Option<Held<'_>> {
+        let key = self.keys[slot as usize].expect("the policy asks for what is there");
+        Some(Held { slot, hash: hash(key), mark: self.mark(slot) })
     }
 }
 
@@ -86,7 +86,7 @@ impl Cache {
         }
         self.shelf.keys[slot] = Some(key);
         self.shelf.weights[slot] = weight;
-        let mark = self.shelf.mark(slot as Slot).expect("it was added");
+        let mark = self.shelf.mark(slot as Slot);
         mark.begin_anew();
         mark.enter(list);
         self.lists.push(list, slot as Slot, weight, 0);

@@ -1,6 +1,7 @@
 use super::super::bounds::UNBOUNDED;
 use super::super::table::{Apart, Limits, Within};
 use super::*;
+use crate::Removals;
 use crate::{Sleep, TimeSource, Version};
 use std::time::Duration;
 

@@ -7,11 +7,14 @@ use super::super::policy::Uses;
 use super::form::{Bucket, Form, IsIt, Sought, Turn};
 use super::index::Index;
 use super::prefetch::prefetch;
-use super::slots::{Cell, Node, Slot, Slots};
+use super::slots::{Cell, Content, Node, Slot, Slots};
+#[cfg(any(test, not(target_arch = "x86_64")))]
+use super::tags::matching;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicU16;
 
 const WAYS: usize = 12;
 
@@ -86,14 +89,9 @@ fn matches(first: u64, second: u64, tag: u8) -> u32 {
 #[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
 fn matches_by_words(first: u64, second: u64, tag: u8) -> u32 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
     // Moves the lowest bit of each byte into the highest byte, in order.
     const GATHER: u64 = 0x0102_0408_1020_4080;
-    let places = |word: u64| {
-        let differing = word ^ (u64::from(tag) * LOW);
-        let zeros = differing.wrapping_sub(LOW) & !differing & (LOW << 7);
-        ((zeros >> 7).wrapping_mul(GATHER) >> 56) as u32
-    };
+    let places = |word| ((matching(word, tag) >> 7).wrapping_mul(GATHER) >> 56) as u32;
     (places(first) | places(second) << FIRST_TAGS) & ALL_WAYS
 }
 
@@ -144,20 +142,22 @@ impl Bucket for Tagged {
 
     const FILL_OF_FOUR: usize = 32;
 
-    fn insert(&self, hash: u32, slot: Slot) -> bool {
-        let is_free = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == 0;
-        let Some(place) = places(self.matches(FREE)).find(is_free) else { return false };
+    fn insert(&self, hash: u32, slot: Slot) -> Option<usize> {
+        let place = places(self.matches(FREE)).find(|place| self.slot_at(*place) == 0)?;
         self.slots[place].store(slot, Ordering::Release);
         self.set_tag(place, tag(hash));
-        true
+        Some(place)
     }
 
     fn place(&self, hash: u32, slot: Slot) -> Option<usize> {
-        let holds = |place: &usize| self.slots[*place].load(Ordering::Relaxed) == slot;
-        places(self.matches(tag(hash))).find(holds)
+        places(self.matches(tag(hash))).find(|place| self.slot_at(*place) == slot)
     }
 
-    fn replace(&self, place: usize, slot: Slot) {
+    fn slot_at(&self, place: usize) -> Slot {
+        self.slots[place].load(Ordering::Relaxed)
+    }
+
+    fn replace(&self, place: usize, _: u32, slot: Slot) {
         self.slots[place].store(slot, Ordering::Release);
     }
 
@@ -174,18 +174,18 @@ impl Bucket for Tagged {
         *item
     }
 
-    fn has_passed(&self, turn: Turn) -> bool {
+    fn has_passed(&self, turn: Turn, _: u32) -> bool {
         passed(self.second.load(Ordering::Relaxed), turn) > 0
     }
 
-    fn let_pass(&self, turn: Turn) {
+    fn let_pass(&self, turn: Turn, _: u32) {
         let second = self.second.load(Ordering::Relaxed);
         if passed(second, turn) < MOST_PASSED {
             self.second.store(second + (1 << shift(turn)), Ordering::Release);
         }
     }
 
-    fn take_back(&self, turn: Turn) {
+    fn take_back(&self, turn: Turn, _: u32) {
         let second = self.second.load(Ordering::Relaxed);
         if passed(second, turn) < MOST_PASSED {
             self.second.store(second - (1 << shift(turn)), Ordering::Release);
@@ -219,6 +219,14 @@ impl<K, V> Default for Pair<K, V> {
     }
 }
 
+impl<K, V> Content for Pair<K, V> {
+    type Uses = AtomicU16;
+
+    fn forget_uses(uses: &AtomicU16) {
+        Uses::new(uses, 0).set(0);
+    }
+}
+
 impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
     type Key = K;
     type Value = V;
@@ -226,6 +234,8 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
     type Content = Pair<K, V>;
     type Seen<'a> = &'a Cell<Pair<K, V>>;
     type Left = ();
+
+    const SLOT_BITS: u32 = 32;
 
     #[inline(always)]
     unsafe fn find<'a>(

@@ -5,7 +5,7 @@
 
 use super::super::policy::Uses;
 use super::index::Index;
-use super::slots::{Cell, Node, Slot, Slots};
+use super::slots::{Cell, Content, Node, Slot, Slots};
 
 /// Tells the key that is looked for from others.
 pub(in crate::memory) trait IsIt<K>: Fn(&K) -> bool + Copy {}
@@ -37,14 +37,17 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// Places that are used in four buckets on average, when the index is as full as it gets.
     const FILL_OF_FOUR: usize;
 
-    /// Lists an item, if a place is free.
-    fn insert(&self, hash: u32, item: Self::Item) -> bool;
+    /// Lists an item, if a place is free, which it then returns.
+    fn insert(&self, hash: u32, item: Self::Item) -> Option<usize>;
 
     /// The place of a slot that is listed.
     fn place(&self, hash: u32, slot: Slot) -> Option<usize>;
 
-    /// Lists an item in this place instead of what is there, whose key it has.
-    fn replace(&self, place: usize, item: Self::Item);
+    /// The slot that is listed in a place, or was last.
+    fn slot_at(&self, place: usize) -> Slot;
+
+    /// Lists an item in this place instead of what is there, whose key and hash it has.
+    fn replace(&self, place: usize, hash: u32, item: Self::Item);
 
     /// Frees a place.
     fn remove(&self, place: usize);
@@ -55,14 +58,15 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// The slot of an item.
     fn slot(item: &Self::Item) -> Slot;
 
-    /// Whether something is in a later bucket because this one was full at its turn.
-    fn has_passed(&self, turn: Turn) -> bool;
+    /// Whether something that may be of this hash is in a later bucket because this one was full at its
+    /// turn.
+    fn has_passed(&self, turn: Turn, hash: u32) -> bool;
 
     /// Counts one more of these.
-    fn let_pass(&self, turn: Turn);
+    fn let_pass(&self, turn: Turn, hash: u32);
 
     /// Counts one less.
-    fn take_back(&self, turn: Turn);
+    fn take_back(&self, turn: Turn, hash: u32);
 
     /// Has it fetched, all of it.
     fn foresee(&self);
@@ -77,13 +81,20 @@ pub(in crate::memory) trait Form: Sized + 'static {
     type Bucket: Bucket;
 
     /// What a slot holds beside what all of them hold.
-    type Content: Default;
+    type Content: Content;
 
     /// What a look finds beside the number of the slot.
     type Seen<'a>: Copy;
 
     /// What has to be kept of an entry that is not listed any more, until it is freed.
     type Left;
+
+    /// The bits of a slot's number. A table has entries in half of the slots that they tell apart at most, so
+    /// that there are enough of them for what left and may still be read.
+    const SLOT_BITS: u32;
+
+    /// The most entries of a table.
+    const MOST_ENTRIES: usize = 1 << (Self::SLOT_BITS - 1);
 
     /// Looks for the entry of a key in a bucket.
     ///

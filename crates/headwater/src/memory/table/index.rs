@@ -19,6 +19,42 @@ use crate::sync::{AtomicUsize, Ordering};
 /// A key's second bucket is among so many after the first.
 const NEAR: usize = 256;
 
+/// Where something is listed: in which of its key's buckets, and in which place of it. It fits in
+/// [`Spot::BITS`] bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot(u8);
+
+impl Spot {
+    pub(super) const BITS: u32 = Self::PLACE_BITS + 2;
+
+    const PLACE_BITS: u32 = 4;
+    const HOME: u8 = 0;
+    const SECOND: u8 = 1;
+    /// In one of those after the second.
+    const FURTHER: u8 = 2;
+
+    fn new(bucket: u8, place: usize) -> Self {
+        debug_assert!(place < 1 << Self::PLACE_BITS, "no bucket has more places");
+        Self(bucket << Self::PLACE_BITS | place as u8)
+    }
+
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+
+    fn bucket(self) -> u8 {
+        self.0 >> Self::PLACE_BITS
+    }
+
+    fn place(self) -> usize {
+        usize::from(self.0 & ((1 << Self::PLACE_BITS) - 1))
+    }
+}
+
 #[derive(Debug)]
 pub(in crate::memory) struct Index<B> {
     buckets: Box<[B]>,
@@ -90,68 +126,68 @@ impl<B: Bucket> Index<B> {
         &self.buckets[self.second_of(hash)]
     }
 
-    /// Lists what is kept of a key that is not listed. There has to be [room](Self::has_room).
-    pub(super) fn insert(&self, hash: u32, item: B::Item) {
+    /// Lists what is kept of a key that is not listed, and says where. There has to be
+    /// [room](Self::has_room).
+    pub(super) fn insert(&self, hash: u32, item: B::Item) -> Spot {
         self.len.store(self.len() + 1, Ordering::Relaxed);
-        if !self.home(hash).insert(hash, item) {
-            self.insert_further(hash, item);
+        match self.home(hash).insert(hash, item) {
+            Some(place) => Spot::new(Spot::HOME, place),
+            None => self.insert_further(hash, item),
         }
     }
 
     #[inline(never)]
-    fn insert_further(&self, hash: u32, item: B::Item) {
+    fn insert_further(&self, hash: u32, item: B::Item) -> Spot {
         // Before the item is listed: who does not find it in a bucket has to look on.
-        self.home(hash).let_pass(Turn::Home);
-        for bucket in self.later(hash) {
-            if bucket.insert(hash, item) {
-                return;
+        self.home(hash).let_pass(Turn::Home, hash);
+        let mut bucket = Spot::SECOND;
+        for later in self.later(hash) {
+            if let Some(place) = later.insert(hash, item) {
+                return Spot::new(bucket, place);
             }
-            bucket.let_pass(Turn::Later);
+            later.let_pass(Turn::Later, hash);
+            bucket = Spot::FURTHER;
+        }
+        unreachable!("there is room");
+    }
+
+    /// Lists `new` in place of `old`, which has the same key and is there.
+    pub(super) fn replace(&self, hash: u32, old: Slot, spot: Spot, new: B::Item) {
+        if let Some((bucket, place)) = self.place(hash, old, spot) {
+            bucket.replace(place, hash, new);
         }
     }
 
-    /// Lists `new` in place of `old`, which has the same key.
-    pub(super) fn replace(&self, hash: u32, old: Slot, new: B::Item) {
-        if let Some((bucket, place)) = self.place(hash, old) {
-            bucket.replace(place, new);
-        }
-    }
-
-    pub(super) fn remove(&self, hash: u32, slot: Slot) {
-        let home = self.home(hash);
-        if let Some(place) = home.place(hash, slot) {
-            home.remove(place);
-        } else if let Some((found, place)) = self.place_further(hash, slot) {
-            found.remove(place);
-            home.take_back(Turn::Home);
+    /// Takes out a slot that is listed there.
+    pub(super) fn remove(&self, hash: u32, slot: Slot, spot: Spot) {
+        let Some((found, place)) = self.place(hash, slot, spot) else { return };
+        found.remove(place);
+        if spot.bucket() != Spot::HOME {
+            self.home(hash).take_back(Turn::Home, hash);
             let passed = self.later(hash).take_while(|bucket| !std::ptr::eq(*bucket, found));
-            passed.for_each(|bucket| bucket.take_back(Turn::Later));
-        } else {
-            return;
+            passed.for_each(|bucket| bucket.take_back(Turn::Later, hash));
         }
         self.len.store(self.len() - 1, Ordering::Relaxed);
     }
 
-    /// The bucket and the place in it of a slot that is listed.
+    /// The bucket and the place in it of a slot that is listed there.
     #[inline]
-    pub(super) fn place(&self, hash: u32, slot: Slot) -> Option<(&B, usize)> {
-        let home = self.home(hash);
-        match home.place(hash, slot) {
-            Some(place) => Some((home, place)),
-            None => self.place_further(hash, slot),
-        }
+    pub(super) fn place(&self, hash: u32, slot: Slot, spot: Spot) -> Option<(&B, usize)> {
+        let bucket = match spot.bucket() {
+            Spot::HOME => self.home(hash),
+            Spot::SECOND => self.second(hash),
+            _ => return self.place_further(hash, slot),
+        };
+        (bucket.slot_at(spot.place()) == slot).then_some((bucket, spot.place()))
     }
 
     #[inline(never)]
     fn place_further(&self, hash: u32, slot: Slot) -> Option<(&B, usize)> {
-        if !self.home(hash).has_passed(Turn::Home) {
-            return None;
-        }
         for bucket in self.later(hash) {
             if let Some(place) = bucket.place(hash, slot) {
                 return Some((bucket, place));
             }
-            if !bucket.has_passed(Turn::Later) {
+            if !bucket.has_passed(Turn::Later, hash) {
                 return None;
             }
         }
@@ -190,6 +226,9 @@ impl<B: Bucket> Index<B> {
 impl<B: Bucket> Index<B> {
     /// Whether no bucket says that something is in another one.
     pub(super) fn is_orderly(&self) -> bool {
-        !self.buckets.iter().any(|it| it.has_passed(Turn::Home) || it.has_passed(Turn::Later))
+        let turns = [Turn::Home, Turn::Later];
+        let has_any =
+            |it: &B| turns.iter().any(|turn| (0..512).any(|hash| it.has_passed(*turn, hash)));
+        !self.buckets.iter().any(has_any)
     }
 }

@@ -30,6 +30,7 @@ mod readers;
 mod records;
 mod shared;
 mod slots;
+mod tags;
 mod within;
 #[cfg(test)]
 mod within_tests;
@@ -42,9 +43,9 @@ pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::{pin, pin_quickly};
 pub(super) use self::records::Pin;
 pub(super) use self::shared::Table;
-pub(super) use self::slots::{LANES, Lane, Node, Notes, Slot};
+pub(super) use self::slots::{Content, LANES, Lane, Node, Notes, Slot};
 pub(super) use self::within::{Glance, Within};
-pub(super) use self::writer::{Freeing, Limits, Writer};
+pub(super) use self::writer::{Freeing, Limits, Receives, Writer};
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ pub(in crate::memory) fn pin() -> Option<Pin> {
 /// The same, if that is done at once; who gets none has to [`pin`].
 #[inline(always)]
 pub(in crate::memory) fn pin_quickly() -> Option<Pin> {
-    let pin = QUICK.get()?.begin();
+    let pin = QUICK.get()?.begin_outermost()?;
     barrier::light_if_heavy_reaches_all();
     Some(pin)
 }

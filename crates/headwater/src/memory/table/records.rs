@@ -26,6 +26,17 @@ impl Record {
         Pin { record: self, after: turns + (!turns & 1) * 2, _stays: PhantomData }
     }
 
+    /// The same, unless this thread is reading already.
+    #[inline(always)]
+    pub(super) fn begin_outermost(&'static self) -> Option<Pin> {
+        let turns = self.turns.load(Ordering::Relaxed);
+        if turns & 1 == 1 {
+            return None;
+        }
+        self.turns.store(turns + 1, Ordering::Relaxed);
+        Some(Pin { record: self, after: turns + 2, _stays: PhantomData })
+    }
+
     pub(super) fn is_reading(&self) -> bool {
         self.turns.load(Ordering::Relaxed) & 1 == 1
     }

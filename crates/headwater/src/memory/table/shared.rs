@@ -69,7 +69,7 @@ impl<S> Table<Within, S> {
     pub(in crate::memory) fn glance(&self, hash: u32, is_it: impl IsIt<u64>, _pin: &Pin) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.home(hash).glance(Turn::Home, is_it)
+        index.home(hash).glance(Turn::Home, hash, is_it)
     }
 
     /// The same in the second bucket.
@@ -82,7 +82,7 @@ impl<S> Table<Within, S> {
     ) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.second(hash).glance(Turn::Later, is_it)
+        index.second(hash).glance(Turn::Later, hash, is_it)
     }
 }
 

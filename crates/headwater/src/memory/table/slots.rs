@@ -4,11 +4,12 @@
 //! reads, and a slot's number tells its segment. What few entries have (an end, a version) stands in
 //! *lanes* beside the slots, of which a segment has memory only from the first entry that needs it.
 
-use super::super::lists::HEADS;
-use super::super::policy::{Mark, Queue, Uses};
+use super::super::lists::{HEADS, List};
+use super::super::policy::{Mark, Queue};
 use super::form::Form;
+use super::index::Spot;
 use super::prefetch::prefetch;
-use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::atomic;
 
 /// The number of a slot. It stays an entry's own until the entry has left. The first ones are the
@@ -58,35 +59,79 @@ const IS_FULL: u8 = 1 << 5;
 /// The entry has not left.
 const IS_LIVE: u8 = 1 << 6;
 
-/// A slot with room for an entry: what all have, and what one [form](super::form) of table has.
-pub(in crate::memory) struct Cell<C> {
-    hash: AtomicU32,
-    pub(super) uses: atomic::AtomicU16,
-    queue: atomic::AtomicU8,
+/// The bits of a cell's place that say in which queue it is.
+const QUEUE_BITS: u32 = 1;
+const _: () = assert!(QUEUE_BITS + Spot::BITS <= u8::BITS);
+
+/// What a slot of one [form](super::form) of table holds beside what all have.
+pub(in crate::memory) trait Content: Default {
+    /// Where an entry's uses are counted, if that is in its slot.
+    type Uses: Default;
+
+    fn forget_uses(uses: &Self::Uses);
+}
+
+impl Content for () {
+    type Uses = ();
+
+    fn forget_uses((): &()) {}
+}
+
+/// A slot with room for an entry: what all have, and what one form of table has.
+pub(in crate::memory) struct Cell<C: Content> {
+    /// The hash of its key in two halves, so that slots without content take six bytes each.
+    hash: [AtomicU16; 2],
+    pub(super) uses: C::Uses,
+    /// In which queue it is, in the lowest bit, and above it, where it is listed. Only who holds the lock
+    /// looks at this.
+    place: atomic::AtomicU8,
     state: AtomicU8,
     pub(super) content: C,
 }
 
-impl<C: Default> Cell<C> {
+impl<C: Content> Cell<C> {
     fn empty() -> Self {
         Self {
-            hash: AtomicU32::new(0),
-            uses: atomic::AtomicU16::new(0),
-            queue: atomic::AtomicU8::new(0),
+            hash: Default::default(),
+            uses: C::Uses::default(),
+            place: atomic::AtomicU8::new(0),
             state: AtomicU8::new(0),
             content: C::default(),
         }
     }
 }
 
-impl<C> Cell<C> {
+impl<C: Content> Cell<C> {
     #[inline(always)]
     fn state(&self) -> u8 {
         self.state.load(Ordering::Relaxed)
     }
 
     pub(super) fn hash(&self) -> u32 {
-        self.hash.load(Ordering::Relaxed)
+        let [low, high] = &self.hash;
+        u32::from(low.load(Ordering::Relaxed))
+            | u32::from(high.load(Ordering::Relaxed)) << u16::BITS
+    }
+
+    fn set_hash(&self, hash: u32) {
+        let [low, high] = &self.hash;
+        low.store(hash as u16, Ordering::Relaxed);
+        high.store((hash >> u16::BITS) as u16, Ordering::Relaxed);
+    }
+
+    fn queue(&self) -> Queue<'_> {
+        Queue::new(&self.place)
+    }
+
+    /// Where it is listed.
+    pub(super) fn spot(&self) -> Spot {
+        Spot::from_bits(self.place.load(atomic::Ordering::Relaxed) >> QUEUE_BITS)
+    }
+
+    /// Notes where it is listed.
+    pub(super) fn note_spot(&self, spot: Spot) {
+        let queue = self.place.load(atomic::Ordering::Relaxed) & ((1 << QUEUE_BITS) - 1);
+        self.place.store(queue | spot.bits() << QUEUE_BITS, atomic::Ordering::Relaxed);
     }
 
     /// Whether its entry has a value.
@@ -104,7 +149,7 @@ impl<C> Cell<C> {
 
 /// The slots of a cache. Pointers are those of the segments less the place of their first slot, so
 /// that a place added to one is the place's cell.
-pub(in crate::memory) struct Slots<C> {
+pub(in crate::memory) struct Slots<C: Content> {
     segments: [AtomicPtr<Cell<C>>; SEGMENTS],
     lanes: [[AtomicPtr<AtomicU64>; SEGMENTS]; LANES],
 }
@@ -173,7 +218,7 @@ fn segment_of(place: u32) -> usize {
     (place | 1).ilog2() as usize
 }
 
-impl<C: Default> Slots<C> {
+impl<C: Content> Slots<C> {
     pub(super) fn new() -> Self {
         Self {
             segments: std::array::from_fn(|_| AtomicPtr::default()),
@@ -183,10 +228,11 @@ impl<C: Default> Slots<C> {
 
     /// Adds memory: the next segment; whether there was one left. It is cut to what is `wanted`, but
     /// only twice: the numbers of slots that a cut leaves out are never used, and must not become many.
-    pub(super) fn grow(&self, stock: &mut Stock, wanted: usize) -> bool {
+    /// Numbers have so many `bits`.
+    pub(super) fn grow(&self, stock: &mut Stock, wanted: usize, bits: u32) -> bool {
         let last = stock.lens.iter().rposition(|len| *len > 0);
         let segment = last.map_or(FIRST.ilog2() as usize, |last| last + 1);
-        if segment >= SEGMENTS {
+        if segment >= SEGMENTS.min(bits as usize) {
             return false;
         }
         let first: u32 = 1 << segment;
@@ -204,7 +250,7 @@ impl<C: Default> Slots<C> {
     }
 }
 
-impl<C> Slots<C> {
+impl<C: Content> Slots<C> {
     /// The cell of a slot.
     ///
     /// # Safety
@@ -246,8 +292,9 @@ impl<C> Slots<C> {
     ) -> &Cell<C> {
         // SAFETY: it was taken.
         let cell = unsafe { self.cell(slot) };
-        cell.hash.store(hash, Ordering::Relaxed);
-        Mark::new(Uses::new(&cell.uses, 0), Queue::new(&cell.queue)).begin_anew();
+        cell.set_hash(hash);
+        C::forget_uses(&cell.uses);
+        cell.queue().enter(List::Main);
         let mut state = IS_FULL | IS_LIVE | if is_found { 0 } else { IS_ABSENT };
         for lane in Lane::ALL {
             if let Some(note) = notes[lane as usize] {
@@ -398,13 +445,13 @@ impl<'a, F: Form> Node<'a, F> {
 }
 
 /// What an entry says beside its key and value.
-pub(in crate::memory) struct Notes<'a, C> {
+pub(in crate::memory) struct Notes<'a, C: Content> {
     pub(super) slot: Slot,
     pub(super) slots: &'a Slots<C>,
     pub(super) cell: &'a Cell<C>,
 }
 
-impl<'a, C> Notes<'a, C> {
+impl<'a, C: Content> Notes<'a, C> {
     pub(in crate::memory) fn hash(&self) -> u32 {
         self.cell.hash()
     }
@@ -420,7 +467,7 @@ impl<'a, C> Notes<'a, C> {
 
     /// Which queue a found entry is in.
     pub(in crate::memory) fn queue(&self) -> Queue<'a> {
-        Queue::new(&self.cell.queue)
+        self.cell.queue()
     }
 
     /// What it has in a lane.

@@ -1,68 +1,111 @@
 //! Entries of small numbers: they stand in the index itself.
 //!
 //! A bucket is two cache lines, fetched together, with all that a hit needs: six keys and values of up to
-//! 64 bits, and the entries' uses. What few entries have stands in their slots, as elsewhere. Whoever
+//! 64 bits, and the entries' uses. What few entries have stands in their slots, as elsewhere. Which of the
+//! six may be a key's is told by a byte of its hash each, its *tag*, all compared at once. Whoever
 //! changes a bucket counts its *version* up before and after, so that it is odd meanwhile; who looks does so
 //! between two looks at the version, and once more if that was odd or has changed (a *sequence lock*, see
 //! Boehm, "Can seqlocks get along with programming language memory models?", 2012). So a look sees a
-//! bucket as it was at one moment, and entries may move within it. All of it is atomics, which on usual
-//! processors cost no more than plain reads.
+//! bucket as it was at one moment. All of it is atomics, which on usual processors cost no more than plain
+//! reads.
 //!
-//! Within a bucket entries are in the first places, so that what is left in others is never taken for
-//! one of them: the first place of a key is looked for.
+//! To fit, slots' numbers have 24 bits here: a table of more entries than [half of that](Form::SLOT_BITS)
+//! keeps them apart.
 
 use super::super::policy::Uses;
 use super::form::{Bucket, Form, IsIt, Sought, Turn};
 use super::index::Index;
 use super::prefetch::prefetch;
 use super::slots::{Cell, Node, Slot, Slots};
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering, pause};
+use super::tags::{matching, place_of};
+use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, pause};
 use std::sync::atomic::{self, fence};
 
 const WAYS: usize = 6;
 
-/// How many places are used, in the lowest bits of what a bucket says.
-const LEN: u16 = 0b111;
+/// The bits of a bucket's first word that are tags. Above them it counts those that are elsewhere because the
+/// bucket was full.
+const TAG_BITS: u32 = u8::BITS * WAYS as u32;
+const TAGS: u64 = (1 << TAG_BITS) - 1;
 
-/// The bit of the first entry that is special.
-const SPECIAL: u32 = 3;
+/// Those whose home it is are counted in so many classes, of which a hash is in one: so fewer who look for
+/// what is not there look further.
+const CLASSES: u32 = 4;
+const COUNT_BITS: u32 = 3;
+const LATER_BITS: u32 = u64::BITS - TAG_BITS - CLASSES * COUNT_BITS;
 
-/// Above these, how many are elsewhere because the bucket was full: those whose home it is, and those that
-/// came later. A count that has come to its end stays there.
-const HOME: u32 = SPECIAL + WAYS as u32;
-const HOME_BITS: u32 = 4;
-const LATER: u32 = HOME + HOME_BITS;
-const LATER_BITS: u32 = u16::BITS - LATER;
+/// The tag of a place that is free.
+const FREE: u8 = 0;
 
-/// Where a count is, and where it ends.
+/// The bit of a tag that says that all there is to the entry stands in the bucket.
+const PLAIN: u8 = 1 << 7;
+
+/// The bit of a tag that says that there is more. Neither kind of tag is next to that of a free place, which
+/// so is never [taken](matching) for one that matches.
+const SPECIAL: u8 = 1 << 1;
+
+/// The tag of an entry to which there is nothing more.
 #[inline(always)]
-fn count_of(turn: Turn) -> (u32, u16) {
+fn plain(hash: u32) -> u8 {
+    hash as u8 | PLAIN
+}
+
+/// The tag of one to which there is more in its slot.
+#[inline(always)]
+fn special(hash: u32) -> u8 {
+    hash as u8 & !PLAIN | SPECIAL
+}
+
+/// Where a first word has the count of those of a hash that passed at this turn, and what it ends at: it
+/// then stays there.
+#[inline(always)]
+fn count_of(turn: Turn, hash: u32) -> (u32, u64) {
     match turn {
-        Turn::Home => (HOME, (1 << HOME_BITS) - 1),
-        Turn::Later => (LATER, (1 << LATER_BITS) - 1),
+        // By bits that no tag has.
+        Turn::Home => {
+            (TAG_BITS + hash / u32::from(PLAIN) % CLASSES * COUNT_BITS, (1 << COUNT_BITS) - 1)
+        }
+        Turn::Later => (u64::BITS - LATER_BITS, (1 << LATER_BITS) - 1),
     }
 }
 
 /// How many passed.
 #[inline(always)]
-fn passed(says: u16, turn: Turn) -> u16 {
-    let (shift, most) = count_of(turn);
-    says >> shift & most
+fn passed(tags: u64, turn: Turn, hash: u32) -> u64 {
+    let (shift, most) = count_of(turn, hash);
+    tags >> shift & most
 }
 
-/// Entries side by side.
+/// The tag of a place.
+#[inline(always)]
+fn tag_of(tags: u64, place: usize) -> u8 {
+    (tags >> (place as u32 * u8::BITS)) as u8
+}
+
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Pair {
+    key: AtomicU64,
+    value: AtomicU64,
+}
+
+/// How many slots' numbers have their high byte in the first line, which has room for no more.
+const HIGH_IN_FIRST: usize = 2;
+
+/// Entries side by side: three on the first line, where new ones go first, and three on the second.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
 pub(in crate::memory) struct Inlined {
-    keys: [AtomicU64; WAYS],
+    /// The tags of the entries, and how many entries are elsewhere.
+    tags: AtomicU64,
     /// Odd while somebody changes it. A look would have to be interrupted for 2^31 changes of one bucket
     /// to take one for another.
     version: AtomicU32,
-    /// How many entries are here, which are special, and how many are elsewhere.
-    says: AtomicU16,
     uses: atomic::AtomicU16,
-    slots: [AtomicU32; WAYS],
-    values: [AtomicU64; WAYS],
+    high_in_first: [AtomicU8; HIGH_IN_FIRST],
+    pairs: [Pair; WAYS],
+    low: [AtomicU16; WAYS],
+    high: [AtomicU8; WAYS - HIGH_IN_FIRST],
 }
 
 /// What a glance sees.
@@ -97,61 +140,50 @@ pub(in crate::memory) struct Seen<'a> {
 }
 
 impl Inlined {
-    /// The place of a key, the first if what is left elsewhere looks like it; `WAYS` if there is none.
+    /// The place of a key, among those where there is one of these tags.
     #[inline(always)]
-    pub(super) fn place_of(&self, is_it: impl IsIt<u64>) -> usize {
-        let mut first = WAYS;
-        for (place, held) in self.keys.iter().enumerate().rev() {
-            // Without branches: which place it is cannot be foretold.
-            if is_it(&held.load(Ordering::Relaxed)) {
-                first = place;
-            }
-        }
-        first
+    fn place_of(&self, tags: u64, tag: u8, is_it: impl IsIt<u64>) -> Option<usize> {
+        place_of(matching(tags, tag) & TAGS, |place| {
+            // SAFETY: a place whose tag is within `TAGS`.
+            is_it(&unsafe { self.pairs.get_unchecked(place) }.key.load(Ordering::Relaxed))
+        })
     }
 
-    /// Looks at it once, and notes a use of what it finds. It is what most hits are, and takes seven
-    /// instructions less than in one piece with `find`, which looks in the same order.
+    /// Looks at it once, and notes a use of what it finds. It is what most hits are, and much shorter than
+    /// `find`, which looks in the same order.
     #[inline(always)]
-    pub(super) fn glance(&self, turn: Turn, is_it: impl IsIt<u64>) -> Glance {
-        // The other line is needed as soon as the place is known.
-        prefetch(&self.values[WAYS - 1]);
+    pub(super) fn glance(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+        prefetch(&self.low);
         let version = self.version.load(Ordering::Acquire);
-        let says = self.says();
-        let place = self.place_of(is_it);
-        let value = match self.values.get(place) {
-            Some(value) if place < usize::from(says & LEN) => Some(value.load(Ordering::Relaxed)),
-            _ => None,
+        let tags = self.tags.load(Ordering::Relaxed);
+        let Some(place) = self.place_of(tags, plain(hash), is_it) else {
+            let is_clear = matching(tags, special(hash)) & TAGS == 0 && self.is_still(version);
+            return match passed(tags, turn, hash) {
+                _ if !is_clear => Glance::Unclear,
+                0 => Glance::Missing,
+                _ => Glance::Further,
+            };
         };
-        if version & 1 == 1 || !self.is_still(version) {
+        // SAFETY: as there.
+        let value = unsafe { self.pairs.get_unchecked(place) }.value.load(Ordering::Relaxed);
+        if !self.is_still(version) {
             return Glance::Unclear;
         }
-        match value {
-            Some(_) if is_special(says, place) => Glance::Unclear,
-            Some(value) => {
-                Uses::new(&self.uses, place).bump();
-                Glance::Value(value)
-            }
-            None if passed(says, turn) == 0 => Glance::Missing,
-            None => Glance::Further,
-        }
+        Uses::new(&self.uses, place).bump();
+        Glance::Value(value)
     }
 
-    /// Whether nothing that was looked at before has changed since this was its version.
+    /// Whether this version was no change's, and nothing that was looked at since has changed.
     #[inline(always)]
     fn is_still(&self, version: u32) -> bool {
         // Nothing of what was looked at is looked at after this.
         fence(Ordering::Acquire);
-        self.version.load(Ordering::Relaxed) == version
+        // It never goes back, so it is not what it was before an odd one.
+        self.version.load(Ordering::Relaxed) == version & !1
     }
 
-    #[inline(always)]
-    fn says(&self) -> u16 {
-        self.says.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        usize::from(self.says() & LEN)
+    fn tags(&self) -> u64 {
+        self.tags.load(Ordering::Relaxed)
     }
 
     /// Changes it as one step.
@@ -164,103 +196,107 @@ impl Inlined {
         self.version.store(version.wrapping_add(2), Ordering::Release);
     }
 
-    fn set(&self, place: usize, item: Listed) {
-        self.keys[place].store(item.key, Ordering::Relaxed);
-        self.values[place].store(item.value, Ordering::Relaxed);
-        self.slots[place].store(item.slot, Ordering::Relaxed);
-        let special = 1 << (SPECIAL as usize + place);
-        let says = self.says() & !special | if item.is_special { special } else { 0 };
-        self.says.store(says, Ordering::Relaxed);
+    fn set(&self, place: usize, hash: u32, item: Listed) {
+        let [low, middle, high, top] = item.slot.to_le_bytes();
+        debug_assert_eq!(top, 0, "slots' numbers have 24 bits");
+        self.low[place].store(u16::from_le_bytes([low, middle]), Ordering::Relaxed);
+        self.high(place).store(high, Ordering::Relaxed);
+        self.pairs[place].key.store(item.key, Ordering::Relaxed);
+        self.pairs[place].value.store(item.value, Ordering::Relaxed);
+        self.set_tag(place, if item.is_special { special(hash) } else { plain(hash) });
         Uses::new(&self.uses, place).set(item.uses);
+    }
+
+    fn set_tag(&self, place: usize, tag: u8) {
+        let at = place as u32 * u8::BITS;
+        let others = self.tags() & !(0xFF << at);
+        self.tags.store(others | u64::from(tag) << at, Ordering::Relaxed);
+    }
+
+    /// The highest byte of the slot's number.
+    #[inline(always)]
+    fn high(&self, place: usize) -> &AtomicU8 {
+        match place.checked_sub(HIGH_IN_FIRST) {
+            None => &self.high_in_first[place],
+            Some(place) => &self.high[place],
+        }
     }
 
     fn get(&self, place: usize) -> Listed {
         Listed {
-            slot: self.slots[place].load(Ordering::Relaxed),
-            key: self.keys[place].load(Ordering::Relaxed),
-            value: self.values[place].load(Ordering::Relaxed),
-            is_special: is_special(self.says(), place),
+            slot: self.slot_at(place),
+            key: self.pairs[place].key.load(Ordering::Relaxed),
+            value: self.pairs[place].value.load(Ordering::Relaxed),
+            is_special: tag_of(self.tags(), place) & PLAIN == 0,
             uses: Uses::new(&self.uses, place).get(),
         }
     }
-}
 
-#[inline(always)]
-fn is_special(says: u16, place: usize) -> bool {
-    says >> (SPECIAL as usize + place) & 1 == 1
+    /// Counts one more or one less of those that passed, unless their count has ended.
+    fn count(&self, turn: Turn, hash: u32, count: impl FnOnce(u64, u64) -> u64) {
+        let (tags, (shift, most)) = (self.tags(), count_of(turn, hash));
+        if passed(tags, turn, hash) < most {
+            self.change(|| self.tags.store(count(tags, 1 << shift), Ordering::Relaxed));
+        }
+    }
 }
 
 impl Bucket for Inlined {
     type Item = Listed;
 
-    const FILL_OF_FOUR: usize = 19;
+    const FILL_OF_FOUR: usize = 18;
 
-    fn insert(&self, _: u32, item: Listed) -> bool {
-        let len = self.len();
-        if len == WAYS {
-            return false;
-        }
-        self.change(|| {
-            self.set(len, item);
-            self.says.store(self.says() + 1, Ordering::Relaxed);
-        });
-        true
+    fn insert(&self, hash: u32, item: Listed) -> Option<usize> {
+        let place = place_of(matching(self.tags(), FREE) & TAGS, |_| true)?;
+        self.change(|| self.set(place, hash, item));
+        Some(place)
     }
 
-    fn place(&self, _: u32, slot: Slot) -> Option<usize> {
-        // As in `place_of`.
-        let mut first = WAYS;
-        for (place, held) in self.slots.iter().enumerate().rev() {
-            if held.load(Ordering::Relaxed) == slot {
-                first = place;
-            }
-        }
-        (first < self.len()).then_some(first)
+    fn place(&self, hash: u32, slot: Slot) -> Option<usize> {
+        let tags = self.tags();
+        let both = (matching(tags, plain(hash)) | matching(tags, special(hash))) & TAGS;
+        place_of(both, |place| self.slot_at(place) == slot)
     }
 
-    fn replace(&self, place: usize, item: Listed) {
-        self.change(|| self.set(place, item));
+    #[inline(always)]
+    fn slot_at(&self, place: usize) -> Slot {
+        let [low, middle] = self.low[place].load(Ordering::Relaxed).to_le_bytes();
+        Slot::from_le_bytes([low, middle, self.high(place).load(Ordering::Relaxed), 0])
+    }
+
+    fn replace(&self, place: usize, hash: u32, item: Listed) {
+        self.change(|| self.set(place, hash, item));
     }
 
     fn remove(&self, place: usize) {
-        let last = self.len() - 1;
-        self.change(|| {
-            if place != last {
-                self.set(place, self.get(last));
-            }
-            self.says.store(self.says() - 1, Ordering::Relaxed);
-        });
+        self.change(|| self.set_tag(place, FREE));
     }
 
     fn items(&self) -> impl Iterator<Item = Listed> {
-        (0..self.len()).map(|place| self.get(place))
+        let tags = self.tags();
+        let is_listed = move |place: &usize| tag_of(tags, *place) != FREE;
+        (0..WAYS).filter(is_listed).map(|place| self.get(place))
     }
 
     fn slot(item: &Listed) -> Slot {
         item.slot
     }
 
-    fn has_passed(&self, turn: Turn) -> bool {
-        passed(self.says(), turn) > 0
+    fn has_passed(&self, turn: Turn, hash: u32) -> bool {
+        passed(self.tags(), turn, hash) > 0
     }
 
-    fn let_pass(&self, turn: Turn) {
-        let (says, (shift, most)) = (self.says(), count_of(turn));
-        if passed(says, turn) < most {
-            self.change(|| self.says.store(says + (1 << shift), Ordering::Relaxed));
-        }
+    fn let_pass(&self, turn: Turn, hash: u32) {
+        self.count(turn, hash, |tags, one| tags + one);
     }
 
-    fn take_back(&self, turn: Turn) {
-        let (says, (shift, most)) = (self.says(), count_of(turn));
-        if passed(says, turn) < most {
-            self.change(|| self.says.store(says - (1 << shift), Ordering::Relaxed));
-        }
+    fn take_back(&self, turn: Turn, hash: u32) {
+        self.count(turn, hash, |tags, one| tags - one);
     }
 
     fn foresee(&self) {
         prefetch(self);
-        prefetch(&self.values[WAYS - 1]);
+        prefetch(&self.low);
     }
 }
 
@@ -275,36 +311,34 @@ impl Form for Within {
     type Seen<'a> = Seen<'a>;
     type Left = (u64, Option<u64>);
 
+    const SLOT_BITS: u32 = 24;
+
     #[inline(always)]
     unsafe fn find<'a>(
         bucket: &'a Inlined,
         slots: &'a Slots<()>,
         turn: Turn,
-        _: u32,
+        hash: u32,
         is_it: impl IsIt<u64>,
     ) -> Sought<Node<'a, Self>> {
-        // The other line is needed as soon as the place is known.
-        prefetch(&bucket.values[WAYS - 1]);
         let mut tries = 0;
         loop {
             let version = bucket.version.load(Ordering::Acquire);
-            let says = bucket.says();
-            let place = bucket.place_of(is_it);
-            let is_there = place < usize::from(says & LEN);
-            let (slot, seen) = if is_there {
-                let number = bucket.keys[place].load(Ordering::Relaxed);
-                let value = bucket.values[place].load(Ordering::Relaxed);
-                let uses = Uses::new(&bucket.uses, place);
-                let is_special = is_special(says, place);
-                let slot = bucket.slots[place].load(Ordering::Relaxed);
-                (slot, Some(Seen { key: number, value, is_special, uses }))
-            } else {
-                (0, None)
-            };
-            if version & 1 == 0 && bucket.is_still(version) {
-                return match seen {
-                    Some(seen) => Sought::Found(Node { slot, slots, seen }),
-                    None if passed(says, turn) == 0 => Sought::Missing,
+            let tags = bucket.tags.load(Ordering::Relaxed);
+            let place = bucket.place_of(tags, plain(hash), is_it);
+            let place = place.or_else(|| bucket.place_of(tags, special(hash), is_it));
+            let found = place.map(|place| (place, bucket.get(place)));
+            if bucket.is_still(version) {
+                return match found {
+                    Some((place, Listed { slot, key, value, is_special, .. })) => {
+                        let uses = Uses::new(&bucket.uses, place);
+                        Sought::Found(Node {
+                            slot,
+                            slots,
+                            seen: Seen { key, value, is_special, uses },
+                        })
+                    }
+                    None if passed(tags, turn, hash) == 0 => Sought::Missing,
                     None => Sought::Further,
                 };
             }
@@ -317,7 +351,7 @@ impl Form for Within {
         slot: Slot,
         cell: &'a Cell<()>,
     ) -> Option<Seen<'a>> {
-        let (bucket, place) = index.place(cell.hash(), slot)?;
+        let (bucket, place) = index.place(cell.hash(), slot, cell.spot())?;
         let Listed { key, value, is_special, .. } = bucket.get(place);
         Some(Seen { key, value, is_special, uses: Uses::new(&bucket.uses, place) })
     }

@@ -10,8 +10,24 @@ use crate::sync::Ordering;
 use crate::{Cause, Removals};
 use std::collections::VecDeque;
 
-/// As many entries as slots can be told apart, with many more that may be waiting to be freed.
-const MOST_ENTRIES: usize = 1 << 31;
+/// Who is given what left.
+pub(in crate::memory) trait Receives<K, V> {
+    /// Takes what left, and why.
+    fn push(&mut self, key: K, value: Option<V>, cause: Cause);
+
+    /// Takes what was told before, and only has to be dropped.
+    fn discard(&mut self, key: K, value: Option<V>);
+}
+
+impl<K, V> Receives<K, V> for Removals<K, V> {
+    fn push(&mut self, key: K, value: Option<V>, cause: Cause) {
+        Self::push(self, key, value, cause);
+    }
+
+    fn discard(&mut self, key: K, value: Option<V>) {
+        Self::discard(self, key, value);
+    }
+}
 
 /// The part by which an index grows that has more than the usual entries, and that there are more slots
 /// than these.
@@ -23,7 +39,7 @@ const FIRST_ROOM: usize = 20;
 /// How many entries a table may have.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Limits {
-    /// At any time, within [`MOST_ENTRIES`].
+    /// At any time, within [`MOST_ENTRIES`](Form::MOST_ENTRIES).
     pub(in crate::memory) most: usize,
     /// So many that memory for more comes little by little.
     pub(in crate::memory) usual: usize,
@@ -32,8 +48,8 @@ pub(in crate::memory) struct Limits {
 }
 
 impl Limits {
-    fn bounded(self) -> Self {
-        Self { most: self.most.min(MOST_ENTRIES), ..self }
+    fn bounded<F: Form>(self) -> Self {
+        Self { most: self.most.min(F::MOST_ENTRIES), ..self }
     }
 }
 
@@ -75,7 +91,7 @@ impl<F: Form> Book<F> {
     pub(super) fn new(limits: Limits) -> (Self, *mut Index<F::Bucket>) {
         let index = Box::into_raw(Box::new(Index::new(FIRST_ROOM)));
         let book = Self {
-            limits: limits.bounded(),
+            limits: limits.bounded::<F>(),
             index: OldIndex(index),
             stock: Stock::new(),
             lifted: None,
@@ -142,7 +158,7 @@ impl<'a, F: Form> Writer<'a, F> {
 
     /// Changes how many entries there may be. It may be less than there are: then there is no room.
     pub(in crate::memory) fn set_limits(&mut self, limits: Limits) {
-        self.book.limits = limits.bounded();
+        self.book.limits = limits.bounded::<F>();
     }
 
     /// How many slots there are numbers for, those of heads included.
@@ -221,13 +237,17 @@ impl<F: Form> Writer<'_, F> {
         if replaced.is_none() && !self.index().has_room() {
             self.renew_index();
         }
-        match replaced {
+        let spot = match replaced {
             Some((_, old)) => {
-                self.index().replace(hash, old, item);
+                // SAFETY: the slot of one who was lifted is not free before it was unlinked and settled.
+                let spot = unsafe { self.shared.slots.cell(old) }.spot();
+                self.index().replace(hash, old, spot, item);
                 self.book.lifted = None;
+                spot
             }
             None => self.index().insert(hash, item),
-        }
+        };
+        cell.note_spot(spot);
         Ok(slot)
     }
 
@@ -241,7 +261,7 @@ impl<F: Form> Writer<'_, F> {
                 slots.checked_sub(stock.allocated()).filter(|more| *more > 0)
             };
             let wanted = wanted(limits.usual).or_else(|| wanted(limits.most)).unwrap_or(0);
-            self.shared.slots.grow(stock, wanted).then(|| stock.take()).flatten()
+            self.shared.slots.grow(stock, wanted, F::SLOT_BITS).then(|| stock.take()).flatten()
         })
     }
 
@@ -255,7 +275,7 @@ impl<F: Form> Writer<'_, F> {
         for item in self.index().items() {
             // SAFETY: there is memory for the slot of an entry (1).
             let cell = unsafe { self.shared.slots.cell(F::Bucket::slot(&item)) };
-            index.insert(cell.hash(), item);
+            cell.note_spot(index.insert(cell.hash(), item));
         }
         let index = Box::into_raw(Box::new(index));
         self.shared.index.store(index, Ordering::Release);
@@ -263,27 +283,41 @@ impl<F: Form> Writer<'_, F> {
         self.book.indexes.push(old);
     }
 
-    /// Takes an entry out.
-    pub(in crate::memory) fn remove(&mut self, slot: Slot, cause: Cause) {
-        self.lift(slot, cause);
+    /// Takes an entry out, if one is there; what was `seen` of it.
+    pub(in crate::memory) fn remove<R>(
+        &mut self,
+        slot: Slot,
+        cause: Cause,
+        seen: impl FnOnce(Node<'_, F>) -> R,
+    ) -> Option<R> {
+        let seen = self.lift(slot, cause, seen);
         self.unlink_lifted();
+        seen
     }
 
     /// Takes an entry out, but lets readers see it until the next [`insert`](Self::insert) replaces
     /// it, or until it is [settled](Self::settle).
-    pub(in crate::memory) fn lift(&mut self, slot: Slot, cause: Cause) {
+    pub(in crate::memory) fn lift<R>(
+        &mut self,
+        slot: Slot,
+        cause: Cause,
+        seen: impl FnOnce(Node<'_, F>) -> R,
+    ) -> Option<R> {
         self.unlink_lifted();
-        let Some(node) = self.node(slot) else { return };
-        let (hash, left) = (node.hash(), F::leave(&node));
+        let node = self.node(slot)?;
+        let (hash, left, seen) = (node.hash(), F::leave(&node), seen(node));
         // SAFETY: it is a live entry's.
         unsafe { self.shared.slots.leave(slot) };
         self.book.lifted = Some((hash, slot));
         self.book.leavers.push(Leaver { slot, left, cause: Some(cause) });
+        Some(seen)
     }
 
     fn unlink_lifted(&mut self) {
         if let Some((hash, slot)) = self.book.lifted.take() {
-            self.index().remove(hash, slot);
+            // SAFETY: as in `insert`.
+            let spot = unsafe { self.shared.slots.cell(slot) }.spot();
+            self.index().remove(hash, slot, spot);
         }
     }
 
@@ -294,7 +328,7 @@ impl<F: Form> Writer<'_, F> {
         &mut self,
         freeing: Freeing,
         listens: bool,
-        removals: &mut Removals<F::Key, F::Value>,
+        removals: &mut impl Receives<F::Key, F::Value>,
     ) {
         self.unlink_lifted();
         self.free_batches(removals);
@@ -327,7 +361,7 @@ impl<F: Form> Writer<'_, F> {
         if is_worth_it { readers::now_reading() } else { None }
     }
 
-    fn tell(&mut self, listens: bool, removals: &mut Removals<F::Key, F::Value>) {
+    fn tell(&mut self, listens: bool, removals: &mut impl Receives<F::Key, F::Value>) {
         for leaver in &mut self.book.leavers {
             let Some(cause) = leaver.cause.take().filter(|_| listens) else { continue };
             // SAFETY: the slot of one who left is emptied when it leaves the list, and so is its entry.
@@ -340,7 +374,7 @@ impl<F: Form> Writer<'_, F> {
     }
 
     /// Frees the batches whose readers have all moved on.
-    fn free_batches(&mut self, removals: &mut Removals<F::Key, F::Value>) {
+    fn free_batches(&mut self, removals: &mut impl Receives<F::Key, F::Value>) {
         while let Some(batch) = self.book.batches.front_mut() {
             batch.readers.retain(|reader| !reader.has_moved_on());
             if !batch.readers.is_empty() {
@@ -357,7 +391,7 @@ impl<F: Form> Writer<'_, F> {
         &mut self,
         mut leavers: Vec<Leaver<F>>,
         indexes: Vec<OldIndex<F>>,
-        removals: &mut Removals<F::Key, F::Value>,
+        removals: &mut impl Receives<F::Key, F::Value>,
     ) -> Vec<Leaver<F>> {
         for Leaver { slot, left, cause } in leavers.drain(..) {
             // SAFETY: it was unlinked, and everybody who could have found it has moved on (2); its slot

@@ -16,6 +16,8 @@ mod records;
 mod shared;
 #[path = "../../../../headwater/src/memory/table/slots.rs"]
 mod slots;
+#[path = "../../../../headwater/src/memory/table/tags.rs"]
+mod tags;
 #[path = "../../../../headwater/src/memory/table/within.rs"]
 mod within;
 #[path = "../../../../headwater/src/memory/table/writer.rs"]
