@@ -1,6 +1,6 @@
 //! A hit through the async call that reads through.
 
-use super::{KEYS, name, numbers, wanted};
+use super::{KEYS, chosen, name, numbers, ranked, wanted};
 use crate::contenders::{Cache, Contender, Headwater, Moka, Outcome, QuickCache, Source};
 use crate::harness::{Contestant, Options, Row, interleave};
 use headwater::{Fetcher, MemoryCache, fetch_fn};
@@ -20,10 +20,10 @@ impl Source<Value> for All {
     }
 }
 
-/// Who is asked for what.
+/// What there is, and what is asked for, one after the other.
 struct Load<K> {
     keys: Vec<K>,
-    sequence: Vec<u32>,
+    wanted: Vec<K>,
 }
 
 pub(super) fn rows(options: &Options) -> [Row; 2] {
@@ -34,15 +34,16 @@ fn names() -> Vec<String> {
     (0..KEYS).map(name).collect()
 }
 
-fn row<K>(
+fn row<K: Clone>(
     options: &Options,
     what: &str,
     keys: Vec<K>,
     contestants: fn(&Arc<Load<K>>) -> Vec<Contestant>,
 ) -> Row {
     let mut random = fastrand::Rng::with_seed(options.seed);
-    let sequence = wanted(&mut random, options.scale(1_000_000, 100_000));
-    let contestants = contestants(&Arc::new(Load { keys, sequence }));
+    let ranked = ranked(&keys, &mut random);
+    let wanted = chosen(&ranked, &wanted(&mut random, options.scale(1_000_000, 100_000)));
+    let contestants = contestants(&Arc::new(Load { keys, wanted }));
     let laps = interleave(contestants, options.scale(21, 5), options.seed);
     laps.row(&format!("{what}, async, 1 thread"), Headwater::NAME)
 }
@@ -111,11 +112,11 @@ fn contestant<K: 'static>(
     Contestant::new(name, move |_| {
         let began = Instant::now();
         runtime.block_on(async {
-            for at in &load.sequence {
-                fetch(&load.keys[*at as usize]).await;
+            for key in &load.wanted {
+                fetch(key).await;
             }
         });
-        began.elapsed().as_nanos() as f64 / load.sequence.len() as f64
+        began.elapsed().as_nanos() as f64 / load.wanted.len() as f64
     })
 }
 

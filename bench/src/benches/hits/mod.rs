@@ -1,8 +1,10 @@
 //! `hits`: what a hit in memory costs, without a chain around it and with one.
 //!
 //! 100,000 resident keys are asked for by Zipf's law with exponent 0.99, on one thread and on several: a
-//! number by a number, and an `Arc` of 200 bytes by a `&str` of 23 to 36. The caches have room for
-//! twice as many entries, so that all keys are resident however their shards fill; a miss stops the
+//! number by a number, and an `Arc` of 200 bytes by a `&str` of 23 to 36. Which keys are wanted often has
+//! nothing to do with the order in which they were put, and keys that are asked for lie one after the other,
+//! as requests bring theirs along, so that finding out what is wanted costs nothing. The caches have room
+//! for twice as many entries, so that all keys are resident however their shards fill; a miss stops the
 //! bench. Each has the hasher that is its default. The rows of exact LRU compare with who keeps that
 //! order too; two rows go through the async call that reads through. Instructions are counted in
 //! processes of their own, under valgrind, for caches that have been asked before.
@@ -73,9 +75,10 @@ fn name(number: usize) -> String {
 
 /// Who asks for what.
 struct Load<K> {
-    keys: Vec<K>,
-    /// For each thread, indices of keys.
-    sequences: Vec<Vec<u32>>,
+    /// For each thread, the keys that it asks for one after the other.
+    wanted: Vec<Vec<K>>,
+    /// The places of one thread's keys, in order.
+    order: Vec<u32>,
 }
 
 fn row<Q, V>(
@@ -92,30 +95,44 @@ where
 {
     let length = options.scale(1_000_000, 100_000) / threads;
     let mut random = fastrand::Rng::with_seed(options.seed);
-    let mut sequence = || wanted(&mut random, length);
-    let sequences = (0..threads).map(|_| sequence()).collect();
-    let load = Arc::new(Load { keys, sequences });
+    let ranked = ranked(&keys, &mut random);
+    let wanted = (0..threads).map(|_| chosen(&ranked, &wanted(&mut random, length))).collect();
+    let load = Arc::new(Load { wanted, order: (0..length as u32).collect() });
     let taking_part = makers::<Q, V>().into_iter().filter(|(name, _)| contestants.contains(name));
-    let taking_part = taking_part.map(|(name, make)| contestant(name, make(2 * KEYS, value), &load));
+    let taking_part =
+        taking_part.map(|(name, make)| contestant(name, make(2 * KEYS, value), &keys, &load));
     let laps = interleave(taking_part.collect(), options.scale(21, 5), options.seed);
     let plural = if threads == 1 { "" } else { "s" };
     laps.row(&format!("{what}, {threads} thread{plural}"), contestants[0])
 }
 
-/// Which keys are asked for.
+/// Keys in the order in which they are wanted, the one that is wanted most first.
+fn ranked<K: Clone>(keys: &[K], random: &mut fastrand::Rng) -> Vec<K> {
+    let mut ranked = keys.to_vec();
+    random.shuffle(&mut ranked);
+    ranked
+}
+
+/// Which keys are asked for, by their places.
 fn wanted(random: &mut fastrand::Rng, count: usize) -> Vec<u32> {
     let zipf = Zipf::new(KEYS, EXPONENT);
     (0..count).map(|_| zipf.sample(random.f64())).collect()
 }
 
+/// The keys at these places.
+fn chosen<K: Clone>(keys: &[K], places: &[u32]) -> Vec<K> {
+    places.iter().map(|at| keys[*at as usize].clone()).collect()
+}
+
 fn contestant<Q: ?Sized + Key>(
     name: &'static str,
     shelf: Box<dyn Shelf<Q>>,
+    keys: &[Q::Owned],
     load: &Arc<Load<Q::Owned>>,
 ) -> Contestant {
     let load = Arc::clone(load);
-    load.keys.iter().for_each(|key| shelf.put(std::borrow::Borrow::borrow(key)));
-    let operations: usize = load.sequences.iter().map(Vec::len).sum();
+    keys.iter().for_each(|key| shelf.put(std::borrow::Borrow::borrow(key)));
+    let operations = load.wanted.len() * load.order.len();
     Contestant::new(name, move |_| {
         lap(&*shelf, &load).as_nanos() as f64 / operations as f64
     })
@@ -123,16 +140,16 @@ fn contestant<Q: ?Sized + Key>(
 
 /// All threads' sequences at once; the time of the slowest.
 fn lap<Q: ?Sized + Key>(shelf: &dyn Shelf<Q>, load: &Load<Q::Owned>) -> Duration {
-    let start = Barrier::new(load.sequences.len());
-    let run = |sequence: &[u32]| {
+    let start = Barrier::new(load.wanted.len());
+    let run = |wanted: &[Q::Owned]| {
         start.wait();
         let began = Instant::now();
-        assert_eq!(shelf.hits(&load.keys, sequence), sequence.len(), "all keys are resident");
+        assert_eq!(shelf.hits(wanted, &load.order), wanted.len(), "all keys are resident");
         began.elapsed()
     };
     thread::scope(|scope| {
         let run = &run;
-        let threads = load.sequences.iter().map(|sequence| scope.spawn(move || run(sequence)));
+        let threads = load.wanted.iter().map(|wanted| scope.spawn(move || run(wanted)));
         let threads: Vec<_> = threads.collect();
         let times = threads.into_iter().map(|thread| thread.join().expect("hits do not panic"));
         times.max().unwrap_or_default()
