@@ -10,11 +10,15 @@ mod touches;
 
 use crate::sync::Mutex;
 use crate::{Cause, Removals};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 use table::{Apart, Form, Freeing, Glance, LANES, Limits, Node, Slot, Table, Within, pin};
 use touches::{Noted, Touches};
+
+/// How often at most another thread comes first, in schedules where that is seldom.
+const CHANGES: usize = 3;
 
 /// A value that is seen to be dropped.
 #[derive(Clone)]
@@ -114,12 +118,18 @@ impl<F: Kind> World<F> {
     }
 }
 
-/// As `shuttle::check_random`, with stacks that a table full of the explorer's atomics fits on.
+/// Half of the schedules take turns at random; in the others a thread runs on until a few points at random,
+/// so that others do much between two of its steps. Stacks are such that a table full of the explorer's
+/// atomics fits on them.
 fn explore(test: impl Fn() + Send + Sync + 'static, schedules: usize) {
     let mut config = shuttle::Config::new();
     config.stack_size = 1 << 20;
-    let scheduler = shuttle::scheduler::RandomScheduler::new(schedules);
-    shuttle::Runner::new(scheduler, config).run(test);
+    let test = std::sync::Arc::new(test);
+    let again = std::sync::Arc::clone(&test);
+    let random = RandomScheduler::new(schedules / 2);
+    shuttle::Runner::new(random, config.clone()).run(move || test());
+    let few = PctScheduler::new(CHANGES, schedules / 2);
+    shuttle::Runner::new(few, config).run(move || again());
 }
 
 #[test]
