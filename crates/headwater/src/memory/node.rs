@@ -17,11 +17,13 @@ impl<K, V> Arrival<K, V> {
     }
 }
 
-/// What an entry says beside its value, as the table keeps it; it dies at `idle_end` if not used.
+/// What an entry says beside its value, as the table keeps it; it dies at `idle_end` if not used. An end
+/// that never comes is none, and nobody need look out for it.
 pub(super) fn notes(entry: &Entry<()>, idle_end: Option<Moment>) -> [Option<u64>; LANES] {
+    let comes = |end: Option<Moment>| end.filter(|end| *end < Moment::END).map(Moment::bits);
     let mut notes = [None; LANES];
-    notes[Lane::Expiry as usize] = entry.expiry().map(Moment::bits);
-    notes[Lane::IdleEnd as usize] = idle_end.map(Moment::bits);
+    notes[Lane::Expiry as usize] = comes(entry.expiry());
+    notes[Lane::IdleEnd as usize] = comes(idle_end);
     notes[Lane::Loaded as usize] = entry.loaded().map(Moment::bits);
     notes[Lane::Version as usize] = entry.version().map(Version::get);
     notes

@@ -254,9 +254,11 @@ fn hit_on_an_endless_entry_reads_no_clock() {
     let clock = headwater::Clock::new(Counting(Arc::clone(&reads)));
     let cache = Lru::builder(8).clock(clock).build().unwrap();
     put(&cache, "endless", 1);
-    put(&cache, "mortal", Entry::found(1).expires_at(headwater::Moment::END));
+    put(&cache, "for ever", Entry::found(1).expires_at(headwater::Moment::END));
+    put(&cache, "mortal", Entry::found(1).expires_at(headwater::Moment::START + seconds(60)));
     let before = reads.load(Ordering::Relaxed);
     assert!(get(&cache, "endless").is_some() && get(&cache, "missing").is_none());
+    assert!(get(&cache, "for ever").is_some());
     assert_eq!(reads.load(Ordering::Relaxed), before);
     assert!(get(&cache, "mortal").is_some());
     assert_eq!(reads.load(Ordering::Relaxed), before + 1);

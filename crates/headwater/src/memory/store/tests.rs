@@ -268,6 +268,17 @@ fn what_is_dead_is_removed_a_few_at_a_time_and_to_the_last() {
 }
 
 #[test]
+fn who_lives_for_ever_is_not_looked_out_for() {
+    let mut shelf = Shelf::new(COUNTED);
+    let clock = Clock::new(At(at(0)));
+    for (key, end, is_mortal) in [(1, Moment::END, false), (2, at(1), true)] {
+        let new = arrival::<Apart<u8, u32>>(key, Entry::found(1).expires_at(end));
+        let _ = shelf.with(|store| store.put(new, 1, &Now::new(&clock)));
+        assert_eq!(shelf.table.lock().state().has_mortals(), is_mortal);
+    }
+}
+
+#[test]
 fn closed_store_keeps_nothing() {
     let mut shelf = Shelf::new(COUNTED);
     shelf.put(1, 1);
