@@ -118,3 +118,41 @@ fn a_source_still_being_read_can_be_interrupted() {
     assert_eq!(child.wait().unwrap().code(), None, "ended by the signal itself");
     drop(fifo);
 }
+
+/// Waits until a program has a signal sent to itself instead of being ended by it.
+#[cfg(target_os = "linux")]
+fn catches(child: &Child, signal: Signal) {
+    let began = std::time::Instant::now();
+    let has = |status: &str| {
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() >> (signal as u32 - 1) & 1 == 1
+    };
+    while !has(&std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap()) {
+        assert!(began.elapsed().as_secs() < 60, "it listens within a minute");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupted_simulation_prints_what_it_has_and_draws_nothing() {
+    let room = Room::new();
+    // Far more to replay than can be done before the signal comes.
+    let numbers = (0..2_000_000_u64).map(|n| n.wrapping_mul(n) % 700_001);
+    room.write("keys.u64", numbers.flat_map(u64::to_le_bytes).collect::<Vec<_>>());
+    let sizes: Vec<String> = (1..=100).map(|share| format!("{share}%")).collect();
+    let sizes = sizes.join(",");
+    let args = ["simulate", "--input", "keys.u64", "-c", &sizes, "--svg", "curve.svg"];
+    for (signal, code, words) in
+        [(Signal::SIGINT, 130, "SIGINT: ending"), (Signal::SIGTERM, 143, "SIGTERM: ending")]
+    {
+        let child = room.command(&args).spawn().unwrap();
+        catches(&child, signal);
+        send(&child, signal);
+        let run: Run = child.wait_with_output().unwrap().into();
+        run.fails(code, words);
+        assert!(run.stderr.contains("not all was replayed"), "{run:?}");
+        assert!(run.stdout.starts_with("2,000,000 requests of "), "{run:?}");
+        assert!(!room.has("curve.svg"));
+    }
+}
