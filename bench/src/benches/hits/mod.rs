@@ -47,14 +47,14 @@ const LRU: &[&str] = &["headwater lru", "foyer lru", "Mutex<lru>"];
 fn run(options: &Options) -> Table {
     let mut table = Table::new("Hits in memory", LEGEND);
     for threads in [1, 2] {
-        table.push(row::<u64, _>("u64", ALL, numbers(KEYS), || 7_u64, options, threads));
+        table.push(row::<u64, _>("u64", ALL, &numbers(KEYS), || 7_u64, options, threads));
     }
     for threads in [1, 2] {
         let keys: Vec<String> = (0..KEYS).map(name).collect();
-        table.push(row::<str, _>("&str", ALL, keys, || Arc::new([7_u8; 200]), options, threads));
+        table.push(row::<str, _>("&str", ALL, &keys, || Arc::new([7_u8; 200]), options, threads));
     }
     for threads in [2, 8] {
-        table.push(row::<u64, _>("exact LRU, u64", LRU, numbers(KEYS), || 7_u64, options, threads));
+        table.push(row::<u64, _>("exact LRU, u64", LRU, &numbers(KEYS), || 7_u64, options, threads));
     }
     chain::rows(options).into_iter().for_each(|row| table.push(row));
     instructions::rows(&mut table, options);
@@ -84,7 +84,7 @@ struct Load<K> {
 fn row<Q, V>(
     what: &str,
     contestants: &[&'static str],
-    keys: Vec<Q::Owned>,
+    keys: &[Q::Owned],
     value: fn() -> V,
     options: &Options,
     threads: usize,
@@ -95,12 +95,12 @@ where
 {
     let length = options.scale(1_000_000, 100_000) / threads;
     let mut random = fastrand::Rng::with_seed(options.seed);
-    let ranked = ranked(&keys, &mut random);
+    let ranked = ranked(keys, &mut random);
     let wanted = (0..threads).map(|_| chosen(&ranked, &wanted(&mut random, length))).collect();
     let load = Arc::new(Load { wanted, order: (0..length as u32).collect() });
     let taking_part = makers::<Q, V>().into_iter().filter(|(name, _)| contestants.contains(name));
     let taking_part =
-        taking_part.map(|(name, make)| contestant(name, make(2 * KEYS, value), &keys, &load));
+        taking_part.map(|(name, make)| contestant(name, make(2 * KEYS, value), keys, &load));
     let laps = interleave(taking_part.collect(), options.scale(21, 5), options.seed);
     let plural = if threads == 1 { "" } else { "s" };
     laps.row(&format!("{what}, {threads} thread{plural}"), contestants[0])
