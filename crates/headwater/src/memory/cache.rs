@@ -319,7 +319,8 @@ macro_rules! face_of_memory {
             /// # Errors
             /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if `capacity` is 0, or the cache was
             /// made without one, or it is more than the shards have room for: each for 8,388,608 entries
-            /// if keys and values are numbers, otherwise for 2,147,483,648; [`Closed`](crate::ErrorKind::Closed) after a close.
+            /// if keys and values are numbers, otherwise for 2,147,483,648;
+            /// [`Closed`](crate::ErrorKind::Closed) after a close.
             ///
             /// ```
             /// use headwater::{Entry, LruCache, Tier};

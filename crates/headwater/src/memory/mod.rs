@@ -6,9 +6,9 @@
 //! slot: the [`table`]. Where keys are whole numbers and values are numbers, these stand in the index itself,
 //! so that a hit waits for one line of memory instead of two; slots, lists and all else are the same. (They
 //! do not where there may be more than 2^23 entries in a shard, or any number of them.) Each slot is linked
-//! into a circular list by slot numbers instead of pointers. The links lie apart from the entries: moving a slot writes to its
-//! two neighbours and to the list's head, and eight-byte links share cache lines where whole entries would
-//! not. So does all that not every entry has: ends, versions, weights.
+//! into a circular list by slot numbers instead of pointers. The links lie apart from the entries: moving a
+//! slot writes to its two neighbours and to the list's head, and eight-byte links share cache lines where
+//! whole entries would not. So does all that not every entry has: ends, versions, weights.
 //!
 //! An exact LRU has one list of found entries, from the one used last to the one that was not used for
 //! longest: a hit moves its entry to the hot end, an eviction takes the cold end. A hit does not take

@@ -118,7 +118,7 @@ impl<F: Kind> World<F> {
     }
 }
 
-/// Half of the schedules take turns at random; in the others a thread runs on until a few points at random,
+/// So many schedules take turns at random; in as many others a thread runs on until a few points at random,
 /// so that others do much between two of its steps. Stacks are such that a table full of the explorer's
 /// atomics fits on them.
 fn explore(test: impl Fn() + Send + Sync + 'static, schedules: usize) {
@@ -126,9 +126,9 @@ fn explore(test: impl Fn() + Send + Sync + 'static, schedules: usize) {
     config.stack_size = 1 << 20;
     let test = std::sync::Arc::new(test);
     let again = std::sync::Arc::clone(&test);
-    let random = RandomScheduler::new(schedules / 2);
+    let random = RandomScheduler::new(schedules);
     shuttle::Runner::new(random, config.clone()).run(move || test());
-    let few = PctScheduler::new(CHANGES, schedules / 2);
+    let few = PctScheduler::new(CHANGES, schedules);
     shuttle::Runner::new(few, config).run(move || again());
 }
 

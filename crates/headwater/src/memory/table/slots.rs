@@ -228,18 +228,20 @@ impl<C: Content> Slots<C> {
 
     /// Adds memory: the next segment; whether there was one left. It is cut to what is `wanted`, but
     /// only twice: the numbers of slots that a cut leaves out are never used, and must not become many.
-    /// Numbers have so many `bits`.
+    /// Numbers have so many `bits`; the last segment that they reach is whole, so that there are always
+    /// slots for half of the numbers and more.
     pub(super) fn grow(&self, stock: &mut Stock, wanted: usize, bits: u32) -> bool {
         let last = stock.lens.iter().rposition(|len| *len > 0);
         let segment = last.map_or(FIRST.ilog2() as usize, |last| last + 1);
-        if segment >= SEGMENTS.min(bits as usize) {
+        let segments = SEGMENTS.min(bits as usize);
+        if segment >= segments {
             return false;
         }
         let first: u32 = 1 << segment;
         // No place is the last number, which has no successor.
         let whole = (first as usize).min((u32::MAX - first) as usize);
-        let is_cut = stock.allocated * 2 + FIRST < first as usize;
-        let len = if is_cut || wanted == 0 { whole } else { whole.min(wanted) };
+        let is_whole = stock.allocated * 2 + FIRST < first as usize || segment + 1 == segments;
+        let len = if is_whole || wanted == 0 { whole } else { whole.min(wanted) };
         let cells: Box<[Cell<C>]> = (0..len).map(|_| Cell::empty()).collect();
         let cells = Box::into_raw(cells).cast::<Cell<C>>();
         self.segments[segment].store(cells.wrapping_sub(first as usize), Ordering::Release);

@@ -99,19 +99,26 @@ fn a_miss_stays_cheap_however_many_entries_come_and_go() {
 }
 
 #[test]
-fn slots_have_no_more_numbers_than_their_bits_tell_apart() {
-    let (slots, mut stock) = (Slots::<()>::new(), Stock::new());
-    let mut taken = Vec::new();
-    loop {
-        match stock.take() {
-            Some(slot) => taken.push(slot),
-            None if slots.grow(&mut stock, 0, 6) => {}
-            None => break,
+fn there_are_slots_for_half_of_their_numbers_and_more_however_they_are_cut() {
+    const BITS: u32 = 10;
+    for wanted in 0..1_000 {
+        let (slots, mut stock) = (Slots::<()>::new(), Stock::new());
+        let mut taken = Vec::new();
+        loop {
+            // At first as many as are wanted, and then as few as can be.
+            let wanted = wanted.max(taken.len() + 1) - taken.len();
+            match stock.take() {
+                Some(slot) => taken.push(slot),
+                None if slots.grow(&mut stock, wanted, BITS) => {}
+                None => break,
+            }
         }
+        assert!(taken.iter().all(|slot| *slot < 1 << BITS));
+        let (entries, there_are) = (1 << (BITS - 1), taken.len());
+        assert!(there_are > entries + entries / 16, "{there_are}, {wanted} at first");
+        // SAFETY: nobody looks at them, and none holds anything.
+        unsafe { { slots }.free(&mut stock, |_| ()) };
     }
-    assert!(taken.len() > 32 && taken.iter().all(|slot| *slot < 1 << 6), "{taken:?}");
-    // SAFETY: nobody looks at them, and none holds anything.
-    unsafe { { slots }.free(&mut stock, |_| ()) };
 }
 
 fn limits(most: usize, patience: usize) -> Limits {
