@@ -64,7 +64,7 @@ where
     /// Ends what is under way for `keys`, because this process changes them.
     fn supersede(&self, keys: &[Hashed<&T::Key>]) {
         if self.tier.shared().is_some() {
-            keys.iter().for_each(|key| self.epochs.advance(key));
+            self.epochs.advance(keys);
         }
         self.forget_here(keys);
     }

@@ -1,6 +1,7 @@
 //! Write-back into a tier that waits: behind the callers' backs, bounded, in the key's lane.
 
 use super::activity::Active;
+use super::epochs::Watch;
 use super::lease::Leases;
 use super::load::Load;
 use super::{Inner, Owned};
@@ -62,7 +63,7 @@ where
             at: inner.settings.clock.now(),
             keys: stored.iter().map(|place| self.keys[*place].clone()).collect(),
             entries,
-            epochs: stored.iter().filter_map(|place| self.epochs.get(*place).copied()).collect(),
+            watch: self.watch.clone().map(|watch| (watch, stored.clone())),
             leases,
             // Dropped in this order: once nothing is under way, no fill is either.
             _active: [inner.fills.begin(count), inner.work.begin(1)],
@@ -90,8 +91,9 @@ where
     at: Moment,
     keys: Arc<[Hashed<Owned<T>>]>,
     entries: Vec<Entry<T::Value>>,
-    /// The epoch of each key when the load began, if the tier is shared.
-    epochs: Vec<u64>,
+    /// What this process changed since the load began, if the tier is shared, and where that knows
+    /// the keys.
+    watch: Option<(Arc<Watch<Owned<T>>>, Vec<usize>)>,
     leases: Leases<T, N>,
     _active: [Active; 2],
 }
@@ -113,8 +115,7 @@ where
             inner.counters.dropped_fills.add(self.keys.len() as u64);
             return;
         }
-        let current: Vec<usize> = (0..self.keys.len()).filter(|at| self.is_current(*at)).collect();
-        let stored = self.store(&current).await;
+        let stored = self.store(&self.current()).await;
         let counters = &inner.counters;
         let failed = stored.iter().filter(|outcome| outcome.is_err()).count();
         let filled = stored.iter().filter(|outcome| matches!(outcome, Ok(true))).count();
@@ -123,13 +124,16 @@ where
         counters.superseded_fills.add((self.keys.len() - filled - failed) as u64);
     }
 
-    /// Whether nothing overtook the load. Of what others changed, a lease knows.
-    fn is_current(&self, place: usize) -> bool {
-        let Inner { tier, flights, epochs, .. } = &*self.inner;
-        match tier.shared() {
-            Some(_) => epochs.of(&self.keys[place]) == self.epochs[place],
-            None => flights.is_current(self.id, &self.keys[place]),
-        }
+    /// The places of keys whose load nothing overtook. Of what others changed, a lease knows.
+    fn current(&self) -> Vec<usize> {
+        let all = 0..self.keys.len();
+        let Some((watch, places)) = &self.watch else {
+            return all
+                .filter(|at| self.inner.flights.is_current(self.id, &self.keys[*at]))
+                .collect();
+        };
+        let unchanged = watch.unchanged(places);
+        all.filter(|at| unchanged[*at]).collect()
     }
 
     /// Stores the entries in these places; `false` where a lease had become void.

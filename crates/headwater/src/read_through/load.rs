@@ -1,4 +1,5 @@
 use super::activity::Active;
+use super::epochs::Watch;
 use super::lease::Leases;
 use super::{Inner, Lookups, Owned};
 use crate::batch::Ask;
@@ -21,14 +22,11 @@ where
         keys: Arc<[Hashed<Owned<T>>]>,
         request: &Request,
     ) -> BoxFuture<'static, Landing<T::Value>> {
-        let epochs = match self.tier.shared() {
-            Some(_) => keys.iter().map(|key| self.epochs.of(key)).collect(),
-            None => Few::new(),
-        };
+        let watch = self.tier.shared().map(|_| Arc::new(self.epochs.watch(&keys)));
         let load = Load {
             inner: Arc::clone(self),
             id,
-            epochs,
+            watch,
             request: request.clone(),
             outcomes: keys.iter().map(|_| None).collect(),
             filling: Few::new(),
@@ -47,8 +45,8 @@ pub(super) struct Load<T: Tier, N> {
     pub(super) inner: Arc<Inner<T, N>>,
     pub(super) id: FlightId,
     pub(super) keys: Arc<[Hashed<Owned<T>>]>,
-    /// The epoch of each key when the load began, if the tier is shared.
-    pub(super) epochs: Few<u64>,
+    /// What this process changes meanwhile, if the tier is shared.
+    pub(super) watch: Option<Arc<Watch<Owned<T>>>>,
     pub(super) request: Request,
     /// What has come so far, by the places of the keys.
     pub(super) outcomes: Few<Option<Result<Entry<T::Value>>>>,

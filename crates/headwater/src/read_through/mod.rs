@@ -130,7 +130,7 @@ struct Inner<T: Tier, N> {
     flights: Arc<Flights<Owned<T>, T::Value>>,
     lanes: Arc<Lanes<Owned<T>>>,
     /// What this process itself changed; counted for a shared tier only.
-    epochs: Epochs,
+    epochs: Arc<Epochs<Owned<T>>>,
     floors: Floors<Owned<T>>,
     /// Writes of single keys share it, a `clear` has it alone.
     gate: Arc<RwLock<()>>,
@@ -183,7 +183,7 @@ where
             lookups,
             flights: Arc::new(Flights::new(heirs)),
             lanes: Arc::new(Lanes::new()),
-            epochs: Epochs::new(),
+            epochs: Arc::new(Epochs::new()),
             floors: Floors::new(),
             gate: Arc::default(),
             work: Arc::default(),
