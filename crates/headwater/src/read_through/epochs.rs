@@ -91,17 +91,31 @@ pub(super) struct Watch<K: Eq + Clone> {
     of_all: u64,
 }
 
+/// Some of the keys of a watch.
+pub(super) struct Part<K: Eq + Clone> {
+    of: Arc<Watch<K>>,
+    places: Box<[usize]>,
+}
+
 impl<K: Eq + Clone> Watch<K> {
-    /// Which of the keys in `places` nobody has changed since.
-    pub(super) fn unchanged(&self, places: &[usize]) -> Vec<bool> {
-        let changes = self.epochs.0.lock();
+    /// The keys in these places.
+    pub(super) fn part(self: &Arc<Self>, places: &[usize]) -> Part<K> {
+        Part { of: Arc::clone(self), places: places.into() }
+    }
+}
+
+impl<K: Eq + Clone> Part<K> {
+    /// Whether nobody has changed them, one by one.
+    pub(super) fn unchanged(&self) -> Vec<bool> {
+        let Watch { epochs, keys, began, of_all } = &*self.of;
+        let changes = epochs.0.lock();
         let is_unchanged = |place: &usize| {
-            let key = &self.keys[*place];
+            let key = &keys[*place];
             let watched = changes.watched.find(key.hash(), |watched| watched.key == *key);
-            watched.is_some_and(|watched| watched.changes == self.began[*place])
+            watched.is_some_and(|watched| watched.changes == began[*place])
         };
-        let is_any = changes.of_all == self.of_all;
-        places.iter().map(|place| is_any && is_unchanged(place)).collect()
+        let is_any = changes.of_all == *of_all;
+        self.places.iter().map(|place| is_any && is_unchanged(place)).collect()
     }
 }
 
@@ -123,6 +137,11 @@ mod tests {
         keys.iter().copied().map(Hashed::new).collect()
     }
 
+    fn watch(epochs: &Arc<Epochs<u32>>, numbers: &[u32]) -> Part<u32> {
+        let places: Vec<usize> = (0..numbers.len()).collect();
+        Arc::new(epochs.watch(&keys(numbers))).part(&places)
+    }
+
     fn advance(epochs: &Epochs<u32>, key: u32) {
         epochs.advance(&[Hashed::new(&key)]);
     }
@@ -131,32 +150,31 @@ mod tests {
     fn a_change_counts_for_its_own_key_only() {
         let epochs = Arc::new(Epochs::new());
         let all: Vec<u32> = (0..1_000).collect();
-        let watch = epochs.watch(&keys(&all));
+        let watch = watch(&epochs, &all);
         (0..1_000).step_by(2).for_each(|key| advance(&epochs, key));
-        let places: Vec<usize> = (0..1_000).collect();
         let odd: Vec<bool> = (0..1_000).map(|key| key % 2 == 1).collect();
-        assert_eq!(watch.unchanged(&places), odd);
+        assert_eq!(watch.unchanged(), odd);
     }
 
     #[test]
     fn a_watch_knows_of_no_change_from_before_it_began() {
         let epochs = Arc::new(Epochs::new());
-        let early = epochs.watch(&keys(&[1, 2]));
+        let early = watch(&epochs, &[1, 2]);
         advance(&epochs, 1);
-        let late = epochs.watch(&keys(&[2, 1]));
-        assert_eq!(early.unchanged(&[0, 1]), [false, true]);
-        assert_eq!(late.unchanged(&[0, 1]), [true, true]);
+        let late = watch(&epochs, &[2, 1]);
+        assert_eq!(early.unchanged(), [false, true]);
+        assert_eq!(late.unchanged(), [true, true]);
         drop(late);
-        assert_eq!(early.unchanged(&[0, 1]), [false, true], "the other one's end changes nothing");
+        assert_eq!(early.unchanged(), [false, true], "the other one's end changes nothing");
         epochs.advance_all();
-        assert_eq!(early.unchanged(&[0, 1]), [false, false]);
-        assert_eq!(epochs.watch(&keys(&[1])).unchanged(&[0]), [true]);
+        assert_eq!(early.unchanged(), [false, false]);
+        assert_eq!(watch(&epochs, &[1]).unchanged(), [true]);
     }
 
     #[test]
     fn what_nobody_watches_takes_no_memory() {
         let epochs = Arc::new(Epochs::new());
-        let watches = [epochs.watch(&keys(&[1, 2])), epochs.watch(&keys(&[2, 3]))];
+        let watches = [watch(&epochs, &[1, 2]), watch(&epochs, &[2, 3])];
         advance(&epochs, 4);
         assert_eq!(epochs.0.lock().watched.len(), 3);
         drop(watches);

@@ -1,7 +1,7 @@
 //! Write-back into a tier that waits: behind the callers' backs, bounded, in the key's lane.
 
 use super::activity::Active;
-use super::epochs::Watch;
+use super::epochs::Part;
 use super::lease::Leases;
 use super::load::Load;
 use super::{Inner, Owned};
@@ -63,7 +63,7 @@ where
             at: inner.settings.clock.now(),
             keys: stored.iter().map(|place| self.keys[*place].clone()).collect(),
             entries,
-            watch: self.watch.clone().map(|watch| (watch, stored.clone())),
+            watch: self.watch.as_ref().map(|watch| watch.part(&stored)),
             leases,
             // Dropped in this order: once nothing is under way, no fill is either.
             _active: [inner.fills.begin(count), inner.work.begin(1)],
@@ -91,9 +91,8 @@ where
     at: Moment,
     keys: Arc<[Hashed<Owned<T>>]>,
     entries: Vec<Entry<T::Value>>,
-    /// What this process changed since the load began, if the tier is shared, and where that knows
-    /// the keys.
-    watch: Option<(Arc<Watch<Owned<T>>>, Vec<usize>)>,
+    /// What this process changed since the load began, if the tier is shared.
+    watch: Option<Part<Owned<T>>>,
     leases: Leases<T, N>,
     _active: [Active; 2],
 }
@@ -127,12 +126,12 @@ where
     /// The places of keys whose load nothing overtook. Of what others changed, a lease knows.
     fn current(&self) -> Vec<usize> {
         let all = 0..self.keys.len();
-        let Some((watch, places)) = &self.watch else {
+        let Some(watch) = &self.watch else {
             return all
                 .filter(|at| self.inner.flights.is_current(self.id, &self.keys[*at]))
                 .collect();
         };
-        let unchanged = watch.unchanged(places);
+        let unchanged = watch.unchanged();
         all.filter(|at| unchanged[*at]).collect()
     }
 
