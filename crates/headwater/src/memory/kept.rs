@@ -20,7 +20,7 @@ type Shards<F> = Box<[Shard<F>]>;
 /// The stores of a cache.
 pub(super) enum Kept<K: ?Sized + Key, V: Value> {
     /// Entries of any kind.
-    Apart(Shards<Apart<K::Owned, V>>),
+    Apart(Shards<Apart<K, V>>),
     /// Keys that are whole numbers, and values that are numbers, if no store may have more of them than
     /// [this form](Form::MOST_ENTRIES) takes: they are looked up with one miss of the processor's cache less.
     Within(Shards<Within>),
@@ -52,7 +52,7 @@ impl<K: ?Sized + Key, V: Value> Kept<K, V> {
     /// How many stores there are, and the most entries that one may have.
     pub(super) fn limits(&self) -> (usize, usize) {
         match self {
-            Self::Apart(shards) => (shards.len(), <Apart<K::Owned, V> as Form>::MOST_ENTRIES),
+            Self::Apart(shards) => (shards.len(), <Apart<K, V> as Form>::MOST_ENTRIES),
             Self::Within(shards) => (shards.len(), Within::MOST_ENTRIES),
         }
     }
@@ -109,7 +109,7 @@ pub(super) trait Keeps<K: ?Sized + Key, V: Value>: Form {
     }
 }
 
-impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Apart<K::Owned, V> {
+impl<K: ?Sized + Key, V: Value> Keeps<K, V> for Apart<K, V> {
     #[inline(always)]
     fn is(key: &K) -> impl IsIt<K::Owned> {
         move |held| held.borrow() == key

@@ -1,16 +1,19 @@
 //! Entries of any kind: they stand in their slots, and a bucket lists the slots.
 //!
-//! A bucket is one cache line: a byte of the hash (the *tag*) for each of its twelve places, compared all
-//! at once, and the slots' numbers. A slot stays in its place as long as it is listed.
+//! A bucket is two cache lines that are fetched together. The first has a byte of the hash (the *tag*) for
+//! each of its twelve places, compared all at once, and the slots' numbers. The second has the places of keys
+//! in memory (*hints*): those of strings are not in their slots, and are fetched while the slots are, not
+//! after them. A slot stays in its place as long as it is listed.
 
 use super::super::policy::Uses;
 use super::form::{Bucket, Form, IsIt, Sought, Turn};
 use super::index::Index;
-use super::prefetch::prefetch;
+use super::prefetch::{self, prefetch, prefetch_at};
 use super::slots::{Cell, Content, Node, Slot, Slots};
 #[cfg(any(test, not(target_arch = "x86_64")))]
 use super::tags::matching;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::borrow::Borrow;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -31,7 +34,7 @@ const FREE: u8 = 0;
 const MOST_PASSED: u64 = u16::MAX as u64;
 
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(in crate::memory) struct Tagged {
     /// The tags of the first eight places.
     first: AtomicU64,
@@ -39,6 +42,66 @@ pub(in crate::memory) struct Tagged {
     /// whose home it is, and those that came later.
     second: AtomicU64,
     slots: [AtomicU32; WAYS],
+    hints: Hints,
+}
+
+/// Where keys are in memory, as far as it takes to have them fetched: [`HINT_BITS`](Hint::BITS) of the number
+/// of a cache line each. The others are those of the bucket itself: on the systems of today, a process has
+/// all of its own in one half of the memory that it can address.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Hints {
+    low: [AtomicU32; WAYS],
+    high: [AtomicU8; WAYS],
+}
+
+/// What is listed: a slot, and where its key is, of whose address nothing is asked but that it is not far
+/// from the truth.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::memory) struct Listed {
+    slot: Slot,
+    key: Hint,
+}
+
+#[cfg(test)]
+impl Listed {
+    /// A slot whose key is far from it.
+    pub(super) fn far_from(slot: Slot) -> Self {
+        Self { slot, key: Hint(u64::MAX >> Hint::LINE_BITS) }
+    }
+}
+
+/// The number of a cache line.
+#[derive(Clone, Copy, Debug)]
+struct Hint(u64);
+
+impl Hint {
+    const LINE_BITS: u32 = 6;
+    const BITS: u32 = u32::BITS + u8::BITS;
+
+    fn of<T: ?Sized>(it: &T) -> Self {
+        Self(std::ptr::from_ref(it).cast::<u8>().addr() as u64 >> Self::LINE_BITS)
+    }
+
+    #[inline(always)]
+    fn follow(self) {
+        prefetch_at(std::ptr::without_provenance((self.0 << Self::LINE_BITS) as usize));
+    }
+}
+
+impl Hints {
+    #[inline(always)]
+    fn get(&self, place: usize) -> Hint {
+        let high = u64::from(self.high[place].load(Ordering::Relaxed));
+        let low = u64::from(self.low[place].load(Ordering::Relaxed));
+        let own = Hint::of(self).0 >> Hint::BITS << Hint::BITS;
+        Hint(own | high << u32::BITS | low)
+    }
+
+    fn set(&self, place: usize, Hint(line): Hint) {
+        self.low[place].store(line as u32, Ordering::Relaxed);
+        self.high[place].store((line >> u32::BITS) as u8, Ordering::Relaxed);
+    }
 }
 
 /// Where a second word has the count of those that passed at this turn.
@@ -96,20 +159,30 @@ fn matches_by_words(first: u64, second: u64, tag: u8) -> u32 {
 }
 
 impl Tagged {
-    /// Looks for a slot of which `at` says that it is the one, by what it makes of it.
+    /// Looks for a slot of which `at` says that it is the one, by what it makes of it. Keys are fetched
+    /// ahead if they are `far` from their slots.
     #[inline(always)]
-    pub(super) fn find<T>(
+    fn find<T>(
         &self,
         turn: Turn,
         hash: u32,
+        far: bool,
         at: impl Fn(Slot) -> Option<T>,
     ) -> Sought<T> {
+        let far = far && prefetch::IS_DONE;
+        if far {
+            prefetch(&self.hints);
+        }
         let second = self.second.load(Ordering::Acquire);
         let mut matches = matches(self.first.load(Ordering::Acquire), second, tag(hash));
         while matches != 0 {
             let place = matches.trailing_zeros() as usize;
             // SAFETY: there is one bit for each of the places.
-            let slot = unsafe { self.slots.get_unchecked(place) }.load(Ordering::Acquire);
+            unsafe { std::hint::assert_unchecked(place < WAYS) };
+            let slot = self.slots[place].load(Ordering::Acquire);
+            if far {
+                self.hints.get(place).follow();
+            }
             if slot != 0
                 && let Some(it) = at(slot)
             {
@@ -138,13 +211,13 @@ impl Tagged {
 }
 
 impl Bucket for Tagged {
-    type Item = Slot;
+    type Item = Listed;
 
     const FILL_OF_FOUR: usize = 32;
 
-    fn insert(&self, hash: u32, slot: Slot) -> Option<usize> {
+    fn insert(&self, hash: u32, item: Listed) -> Option<usize> {
         let place = places(self.matches(FREE)).find(|place| self.slot_at(*place) == 0)?;
-        self.slots[place].store(slot, Ordering::Release);
+        self.replace(place, hash, item);
         self.set_tag(place, tag(hash));
         Some(place)
     }
@@ -157,7 +230,8 @@ impl Bucket for Tagged {
         self.slots[place].load(Ordering::Relaxed)
     }
 
-    fn replace(&self, place: usize, _: u32, slot: Slot) {
+    fn replace(&self, place: usize, _: u32, Listed { slot, key }: Listed) {
+        self.hints.set(place, key);
         self.slots[place].store(slot, Ordering::Release);
     }
 
@@ -166,12 +240,14 @@ impl Bucket for Tagged {
         self.slots[place].store(0, Ordering::Release);
     }
 
-    fn items(&self) -> impl Iterator<Item = Slot> {
-        self.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).filter(|slot| *slot != 0)
+    fn items(&self) -> impl Iterator<Item = Listed> {
+        let items =
+            (0..WAYS).map(|place| Listed { slot: self.slot_at(place), key: self.hints.get(place) });
+        items.filter(|item| item.slot != 0)
     }
 
-    fn slot(item: &Slot) -> Slot {
-        *item
+    fn slot(item: &Listed) -> Slot {
+        item.slot
     }
 
     fn has_passed(&self, turn: Turn, _: u32) -> bool {
@@ -194,6 +270,7 @@ impl Bucket for Tagged {
 
     fn foresee(&self) {
         prefetch(self);
+        prefetch(&self.hints);
     }
 }
 
@@ -203,8 +280,8 @@ fn tag(hash: u32) -> u8 {
     (hash as u8).max(1)
 }
 
-/// A table of keys and values of any type.
-pub(in crate::memory) struct Apart<K, V>(PhantomData<fn() -> (K, V)>);
+/// A table of values of any type by the owned form of `K`.
+pub(in crate::memory) struct Apart<K: ?Sized, V>(PhantomData<fn(&K) -> V>);
 
 /// A key and a value, where there are any.
 pub(in crate::memory) struct Pair<K, V> {
@@ -227,12 +304,16 @@ impl<K, V> Content for Pair<K, V> {
     }
 }
 
-impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
-    type Key = K;
+impl<K, V> Form for Apart<K, V>
+where
+    K: ?Sized + ToOwned<Owned: Eq + Clone> + 'static,
+    V: Clone + 'static,
+{
+    type Key = K::Owned;
     type Value = V;
     type Bucket = Tagged;
-    type Content = Pair<K, V>;
-    type Seen<'a> = &'a Cell<Pair<K, V>>;
+    type Content = Pair<K::Owned, V>;
+    type Seen<'a> = &'a Cell<Pair<K::Owned, V>>;
     type Left = ();
 
     const SLOT_BITS: u32 = 32;
@@ -240,12 +321,13 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
     #[inline(always)]
     unsafe fn find<'a>(
         bucket: &'a Tagged,
-        slots: &'a Slots<Pair<K, V>>,
+        slots: &'a Slots<Pair<K::Owned, V>>,
         turn: Turn,
         hash: u32,
-        is_it: impl IsIt<K>,
+        is_it: impl IsIt<K::Owned>,
     ) -> Sought<Node<'a, Self>> {
-        bucket.find(turn, hash, |slot| {
+        let far = std::mem::needs_drop::<K::Owned>();
+        bucket.find(turn, hash, far, |slot| {
             // SAFETY: a slot in the index holds an entry (1), and the caller says that it stays.
             let node = Node { slot, slots, seen: unsafe { slots.cell(slot) } };
             is_it(node.key()).then_some(node)
@@ -255,24 +337,33 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
     unsafe fn look<'a>(
         _: &'a Index<Tagged>,
         _: Slot,
-        cell: &'a Cell<Pair<K, V>>,
+        cell: &'a Cell<Pair<K::Owned, V>>,
     ) -> Option<Self::Seen<'a>> {
         Some(cell)
     }
 
-    unsafe fn keep(cell: &Cell<Pair<K, V>>, slot: Slot, key: K, value: Option<V>) -> Slot {
+    unsafe fn keep(
+        cell: &Cell<Pair<K::Owned, V>>,
+        slot: Slot,
+        key: K::Owned,
+        value: Option<V>,
+    ) -> Listed {
         // SAFETY: nobody else looks at the cell, and what is overwritten needs no drop.
-        unsafe { (*cell.content.key.get()).write(key) };
+        let key = unsafe { (*cell.content.key.get()).write(key) };
+        let key = Hint::of::<K>((*key).borrow());
         if let Some(value) = value {
             // SAFETY: as above.
             unsafe { (*cell.content.value.get()).write(value) };
         }
-        slot
+        Listed { slot, key }
     }
 
     fn leave(_: &Node<'_, Self>) {}
 
-    unsafe fn left<'a>((): &'a (), cell: &'a Cell<Pair<K, V>>) -> (&'a K, Option<&'a V>) {
+    unsafe fn left<'a>(
+        (): &'a (),
+        cell: &'a Cell<Pair<K::Owned, V>>,
+    ) -> (&'a K::Owned, Option<&'a V>) {
         // SAFETY: the caller says that an entry is there, whose key was written.
         let key = unsafe { (*cell.content.key.get()).assume_init_ref() };
         // SAFETY: as the key, where the entry is a found one.
@@ -281,7 +372,7 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
         (key, value)
     }
 
-    unsafe fn take((): (), cell: &Cell<Pair<K, V>>) -> (K, Option<V>) {
+    unsafe fn take((): (), cell: &Cell<Pair<K::Owned, V>>) -> (K::Owned, Option<V>) {
         // SAFETY: the entry's key was written, nobody else looks at it, and it is not read again.
         let key = unsafe { (*cell.content.key.get()).assume_init_read() };
         // SAFETY: as the key, where the entry is a found one.
@@ -290,13 +381,13 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
         (key, value)
     }
 
-    unsafe fn discard(cell: &Cell<Pair<K, V>>) {
+    unsafe fn discard(cell: &Cell<Pair<K::Owned, V>>) {
         // SAFETY: the caller says so.
         drop(unsafe { Self::take((), cell) });
     }
 
     #[inline(always)]
-    fn key<'n>(node: &'n Node<'_, Self>) -> &'n K {
+    fn key<'n>(node: &'n Node<'_, Self>) -> &'n K::Owned {
         // SAFETY: a node is made of a slot that holds an entry for as long as the node is there, whose
         // key was written before anybody could find it, and is not written again until it is gone.
         unsafe { (*node.seen.content.key.get()).assume_init_ref() }
@@ -314,7 +405,7 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
     }
 
     #[inline(always)]
-    fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<Pair<K, V>> {
+    fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<Pair<K::Owned, V>> {
         node.seen
     }
 
@@ -327,6 +418,28 @@ impl<K: Eq + Clone + 'static, V: Clone + 'static> Form for Apart<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where what a bucket lists is said to have its key.
+    fn followed(bucket: &Tagged) -> Vec<u64> {
+        bucket.items().map(|item| item.key.0 << Hint::LINE_BITS).collect()
+    }
+
+    #[test]
+    fn a_hint_says_in_which_line_a_key_is() {
+        let lines: Vec<String> = (0..WAYS).map(|at| "x".repeat(100 * (at + 1))).collect();
+        let line = |key: &String| key.as_ptr().addr() as u64 >> Hint::LINE_BITS << Hint::LINE_BITS;
+        let bucket = Box::<Tagged>::default();
+        let list = |(at, key): (usize, &String)| {
+            let item = Listed { slot: at as Slot + 1, key: Hint::of::<str>(key) };
+            bucket.insert(at as u32, item).expect("there is room")
+        };
+        let places: Vec<usize> = lines.iter().enumerate().map(list).collect();
+        assert_eq!(followed(&bucket), lines.iter().map(line).collect::<Vec<_>>());
+        let other = "another".to_owned();
+        let item = Listed { slot: 99, key: Hint::of::<str>(&other) };
+        bucket.replace(places[3], 3, item);
+        assert_eq!(followed(&bucket)[3], line(&other));
+    }
 
     #[test]
     fn both_ways_of_matching_find_the_places_of_a_tag() {

@@ -1,3 +1,4 @@
+use super::apart::Listed;
 use super::form::{Bucket, Sought};
 use super::index::{Index, Spot};
 use super::slots::{Slots, Stock};
@@ -58,7 +59,7 @@ fn model<B: Bucket>(hashes: u32, told_apart: u32, item: impl Fn(Slot) -> B::Item
 #[test]
 fn what_is_listed_is_found_however_hashes_fall() {
     for hashes in [u32::MAX, 4, 1] {
-        model::<<Apart<u8, u8> as Form>::Bucket>(hashes, 0, |slot| slot);
+        model::<<Apart<u8, u8> as Form>::Bucket>(hashes, 0, Listed::far_from);
         model::<<Within as Form>::Bucket>(hashes, 5, listed);
     }
 }
@@ -93,7 +94,7 @@ fn buckets_per_miss<B: Bucket>(item: impl Fn(Slot) -> B::Item) -> f64 {
 #[test]
 #[cfg_attr(miri, ignore = "it takes too long there")]
 fn a_miss_stays_cheap_however_many_entries_come_and_go() {
-    let apart = buckets_per_miss::<<Apart<u8, u8> as Form>::Bucket>(|slot| slot);
+    let apart = buckets_per_miss::<<Apart<u8, u8> as Form>::Bucket>(Listed::far_from);
     let within = buckets_per_miss::<<Within as Form>::Bucket>(listed);
     assert!(apart < 1.6 && within < 1.7, "{apart} {within}");
 }
