@@ -12,12 +12,12 @@ use super::prefetch::{self, prefetch, prefetch_at};
 use super::slots::{Cell, Content, Node, Slot, Slots};
 #[cfg(any(test, not(target_arch = "x86_64")))]
 use super::tags::matching;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::borrow::Borrow;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{self, AtomicU16};
 
 const WAYS: usize = 12;
 
@@ -45,14 +45,14 @@ pub(in crate::memory) struct Tagged {
     hints: Hints,
 }
 
-/// Where keys are in memory, as far as it takes to have them fetched: [`HINT_BITS`](Hint::BITS) of the number
+/// Where keys are in memory, as far as it takes to have them fetched: [`Hint::BITS`] of the number
 /// of a cache line each. The others are those of the bucket itself: on the systems of today, a process has
 /// all of its own in one half of the memory that it can address.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Hints {
-    low: [AtomicU32; WAYS],
-    high: [AtomicU8; WAYS],
+    low: [atomic::AtomicU32; WAYS],
+    high: [atomic::AtomicU8; WAYS],
 }
 
 /// What is listed: a slot, and where its key is, of whose address nothing is asked but that it is not far
@@ -92,15 +92,15 @@ impl Hint {
 impl Hints {
     #[inline(always)]
     fn get(&self, place: usize) -> Hint {
-        let high = u64::from(self.high[place].load(Ordering::Relaxed));
-        let low = u64::from(self.low[place].load(Ordering::Relaxed));
+        let high = u64::from(self.high[place].load(atomic::Ordering::Relaxed));
+        let low = u64::from(self.low[place].load(atomic::Ordering::Relaxed));
         let own = Hint::of(self).0 >> Hint::BITS << Hint::BITS;
         Hint(own | high << u32::BITS | low)
     }
 
     fn set(&self, place: usize, Hint(line): Hint) {
-        self.low[place].store(line as u32, Ordering::Relaxed);
-        self.high[place].store((line >> u32::BITS) as u8, Ordering::Relaxed);
+        self.low[place].store(line as u32, atomic::Ordering::Relaxed);
+        self.high[place].store((line >> u32::BITS) as u8, atomic::Ordering::Relaxed);
     }
 }
 
@@ -419,26 +419,20 @@ where
 mod tests {
     use super::*;
 
-    /// Where what a bucket lists is said to have its key.
-    fn followed(bucket: &Tagged) -> Vec<u64> {
-        bucket.items().map(|item| item.key.0 << Hint::LINE_BITS).collect()
-    }
-
     #[test]
     fn a_hint_says_in_which_line_a_key_is() {
-        let lines: Vec<String> = (0..WAYS).map(|at| "x".repeat(100 * (at + 1))).collect();
-        let line = |key: &String| key.as_ptr().addr() as u64 >> Hint::LINE_BITS << Hint::LINE_BITS;
-        let bucket = Box::<Tagged>::default();
-        let list = |(at, key): (usize, &String)| {
-            let item = Listed { slot: at as Slot + 1, key: Hint::of::<str>(key) };
-            bucket.insert(at as u32, item).expect("there is room")
-        };
-        let places: Vec<usize> = lines.iter().enumerate().map(list).collect();
-        assert_eq!(followed(&bucket), lines.iter().map(line).collect::<Vec<_>>());
-        let other = "another".to_owned();
-        let item = Listed { slot: 99, key: Hint::of::<str>(&other) };
-        bucket.replace(places[3], 3, item);
-        assert_eq!(followed(&bucket)[3], line(&other));
+        let keys: Vec<String> = (0..WAYS).map(|at| "x".repeat(100 * (at + 1))).collect();
+        let hints = Box::<Hints>::default();
+        keys.iter().enumerate().for_each(|(at, key)| hints.set(at, Hint::of::<str>(key)));
+        for (at, key) in keys.iter().enumerate() {
+            assert_eq!(hints.get(at).0, key.as_ptr().addr() as u64 >> Hint::LINE_BITS);
+        }
+        let all: Vec<usize> =
+            (0..WAYS).map(|at| std::ptr::from_ref(&hints.high[at]).addr()).collect();
+        assert!(
+            all.iter().all(|at| at >> Hint::LINE_BITS == all[0] >> Hint::LINE_BITS),
+            "one line"
+        );
     }
 
     #[test]
