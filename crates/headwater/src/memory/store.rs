@@ -84,8 +84,8 @@ impl<F: Form> Entries for Seen<'_, '_, F> {
     }
 
     fn get(&self, slot: Slot) -> Option<Held<'_>> {
-        let node = self.writer.node(slot)?;
-        Some(Held { slot, hash: node.hash(), mark: node.mark() })
+        let (hash, mark) = self.writer.mark(slot)?;
+        Some(Held { slot, hash, mark })
     }
 }
 

@@ -3,8 +3,9 @@
 //! A count-min sketch (Cormode and Muthukrishnan, 2005) of counters of four bits, halved now and
 //! then so that the past fades, as TinyLFU has it (Einziger, Friedman and Manes, 2017). A key has
 //! four counters, and the least of them is the estimate: others can only have added to it. All four
-//! are in one block, a cache line, each in a quarter of its own of it, as a blocked Bloom filter has its
-//! bits (Putze, Sanders and Singler, 2007): a little less exact, and one miss instead of four.
+//! are in one block, a cache line, as a blocked Bloom filter has its bits (Putze, Sanders and Singler,
+//! 2007): a little less exact, and one miss instead of four. Two words of the block have two of them each,
+//! one in either half, so that a word's are counted together.
 
 use crate::memory::table::prefetch;
 
@@ -17,7 +18,7 @@ const NOTES_PER_ENTRY: usize = 10;
 /// An odd number without pattern, from the digits of pi.
 const FACTOR: u64 = 0x243F_6A88_85A3_08D3;
 
-/// Counters on one cache line, sixteen in a word, two words in a quarter.
+/// Counters on one cache line, sixteen in a word.
 #[derive(Clone, Default)]
 #[repr(align(64))]
 struct Block([u64; 8]);
@@ -48,14 +49,16 @@ impl Sketch {
         let block = super::spread(hash, self.blocks.len());
         let Some(block) = self.blocks.get_mut(block) else { return };
         let mut noted = 0;
-        for (word, shift) in counters(hash) {
+        for (word, [low, high]) in counters(hash) {
             // Without branches: whether a counter has come to its end cannot be foretold.
             let word = &mut block.0[word];
-            let more = u64::from((*word >> shift) & 15 < 15);
-            *word += more << shift;
+            let both = *word & *word >> 1;
+            let full = both & both >> 2;
+            let more = (1 << low | 1 << high) & !full;
+            *word += more;
             noted |= more;
         }
-        self.notes += noted as usize;
+        self.notes += usize::from(noted != 0);
         if self.notes >= self.most_notes {
             self.halve();
         }
@@ -64,8 +67,12 @@ impl Sketch {
     /// How often a key was used, up to 15.
     pub(super) fn estimate(&self, hash: u32) -> u64 {
         let block = &self.blocks[super::spread(hash, self.blocks.len())];
-        let count = |(word, shift): (usize, u32)| (block.0[word] >> shift) & 15;
-        counters(hash).map(count).into_iter().fold(15, u64::min)
+        let count = |(word, shifts): (usize, [u32; 2])| {
+            let [low, high] = shifts.map(|shift| block.0[word] >> shift & 15);
+            low.min(high)
+        };
+        let [one, other] = counters(hash).map(count);
+        one.min(other)
     }
 
     fn halve(&mut self) {
@@ -76,14 +83,16 @@ impl Sketch {
     }
 }
 
-/// The words in its block of a key's counters, one in each quarter, and the places in them.
+/// The words in its block of a key's counters, one in each half of it, and where the two of a word are, one
+/// in each half of that.
 #[inline]
-fn counters(hash: u32) -> [(usize, u32); 4] {
-    // Its high half is mixed best, and each quarter takes a byte of it.
-    let mixed = (u64::from(hash).wrapping_mul(FACTOR) >> 32).to_le_bytes();
-    std::array::from_fn(|quarter| {
-        let byte = mixed[quarter];
-        (quarter * 2 + usize::from(byte >> 4 & 1), u32::from(byte & 15) * 4)
+fn counters(hash: u32) -> [(usize, [u32; 2]); 2] {
+    // Its high half is mixed best.
+    let mixed = u64::from(hash).wrapping_mul(FACTOR) >> 32;
+    [0, 1].map(|half| {
+        let bits = mixed >> (half * 16);
+        let shift = |bits: u64| (bits & 7) as u32 * 4;
+        (half * 4 + (bits & 3) as usize, [shift(bits >> 2), 32 + shift(bits >> 5)])
     })
 }
 

@@ -342,6 +342,14 @@ where
         Some(cell)
     }
 
+    unsafe fn uses_of<'a>(
+        _: &'a Index<Tagged>,
+        _: Slot,
+        cell: &'a Cell<Pair<K::Owned, V>>,
+    ) -> Option<Uses<'a>> {
+        Some(Uses::new(&cell.uses, 0))
+    }
+
     unsafe fn keep(
         cell: &Cell<Pair<K::Owned, V>>,
         slot: Slot,

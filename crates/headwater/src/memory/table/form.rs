@@ -118,6 +118,16 @@ pub(in crate::memory) trait Form: Sized + 'static {
         cell: &'a Cell<Self::Content>,
     ) -> Option<Self::Seen<'a>>;
 
+    /// Where the uses of the entry in a cell are counted, which the index lists.
+    ///
+    /// # Safety
+    /// As of [`look`](Self::look).
+    unsafe fn uses_of<'a>(
+        index: &'a Index<Self::Bucket>,
+        slot: Slot,
+        cell: &'a Cell<Self::Content>,
+    ) -> Option<Uses<'a>>;
+
     /// Keeps an entry: in the cell, or in what is to be listed.
     ///
     /// # Safety

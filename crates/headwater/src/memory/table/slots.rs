@@ -5,7 +5,7 @@
 //! *lanes* beside the slots, of which a segment has memory only from the first entry that needs it.
 
 use super::super::lists::{HEADS, List};
-use super::super::policy::{Mark, Queue};
+use super::super::policy::Queue;
 use super::form::Form;
 use super::index::Spot;
 use super::prefetch::prefetch;
@@ -119,7 +119,7 @@ impl<C: Content> Cell<C> {
         high.store((hash >> u16::BITS) as u16, Ordering::Relaxed);
     }
 
-    fn queue(&self) -> Queue<'_> {
+    pub(super) fn queue(&self) -> Queue<'_> {
         Queue::new(&self.place)
     }
 
@@ -420,11 +420,6 @@ impl<'a, F: Form> Node<'a, F> {
         let is_found = F::is_plain(self) || F::cell(self).is_found();
         // SAFETY: it is a found one.
         is_found.then(|| unsafe { F::value(self) })
-    }
-
-    #[inline(always)]
-    pub(in crate::memory) fn mark(self) -> Mark<'a> {
-        Mark::new(F::uses(&self), self.notes().queue())
     }
 
     /// Notes a use.

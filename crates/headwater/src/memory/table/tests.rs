@@ -221,7 +221,7 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
     }
     assert_eq!([10, 20, 30, 40].map(glance), [10, 1, 1, 0]);
     let node = locked.parts().0.find(10, |held| *held == 10).map(Node::slot).unwrap();
-    assert!(locked.parts().0.node(node).unwrap().mark().is_used(), "its use is noted");
+    assert!(locked.parts().0.mark(node).unwrap().1.is_used(), "its use is noted");
     locked.parts().0.remove(node, Cause::Invalidated, |_| ());
     assert_eq!(glance(10), 0);
 }

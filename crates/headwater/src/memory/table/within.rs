@@ -356,6 +356,15 @@ impl Form for Within {
         Some(Seen { key, value, is_special, uses: Uses::new(&bucket.uses, place) })
     }
 
+    unsafe fn uses_of<'a>(
+        index: &'a Index<Inlined>,
+        slot: Slot,
+        cell: &'a Cell<()>,
+    ) -> Option<Uses<'a>> {
+        let (bucket, place) = index.place(cell.hash(), slot, cell.spot())?;
+        Some(Uses::new(&bucket.uses, place))
+    }
+
     unsafe fn keep(cell: &Cell<()>, slot: Slot, key: u64, value: Option<u64>) -> Listed {
         let is_special = value.is_none() || cell.has_end();
         Listed { slot, key, value: value.unwrap_or(0), is_special, uses: 0 }

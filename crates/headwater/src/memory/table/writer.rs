@@ -1,5 +1,6 @@
 //! What the one who holds the lock can do.
 
+use super::super::policy::Mark;
 use super::form::{Bucket, Form, IsIt};
 use super::index::Index;
 use super::readers;
@@ -186,6 +187,14 @@ impl<'a, F: Form> Writer<'a, F> {
         Some(Node { slot, slots: &self.shared.slots, seen })
     }
 
+    /// The hash of a slot's entry and what the policy notes about it, if one is there that has not left.
+    pub(in crate::memory) fn mark(&self, slot: Slot) -> Option<(u32, Mark<'_>)> {
+        let cell = self.cell(slot)?;
+        // SAFETY: as in `node`.
+        let uses = unsafe { F::uses_of(self.index(), slot, cell) }?;
+        Some((cell.hash(), Mark::new(uses, cell.queue())))
+    }
+
     /// What the entry of a slot says beside key and value, if one is there that has not left.
     pub(in crate::memory) fn notes(&self, slot: Slot) -> Option<Notes<'_, F::Content>> {
         Some(Notes { slot, slots: &self.shared.slots, cell: self.cell(slot)? })
@@ -313,12 +322,17 @@ impl<F: Form> Writer<'_, F> {
         Some(seen)
     }
 
+    #[inline(always)]
     fn unlink_lifted(&mut self) {
         if let Some((hash, slot)) = self.book.lifted.take() {
-            // SAFETY: as in `insert`.
-            let spot = unsafe { self.shared.slots.cell(slot) }.spot();
-            self.index().remove(hash, slot, spot);
+            self.unlink(hash, slot);
         }
+    }
+
+    fn unlink(&mut self, hash: u32, slot: Slot) {
+        // SAFETY: as in `insert`.
+        let spot = unsafe { self.shared.slots.cell(slot) }.spot();
+        self.index().remove(hash, slot, spot);
     }
 
     /// Tells what has left, and frees what nobody reads any more. What is freed goes into `removals`,
