@@ -50,9 +50,10 @@ impl Rings {
         (link != ring as u32).then(|| link - self.offset)
     }
 
-    /// Has the link fetched of the slot at the cold end.
-    fn foresee_coldest(&self, ring: usize) {
-        self.foresee_link(self.links[ring].hotter);
+    /// The slot that is next to the one at the cold end.
+    fn next_to_coldest(&self, ring: usize) -> Option<Slot> {
+        let link = self.links[self.links[ring].hotter as usize].hotter;
+        (link >= HEADS as u32 + self.offset).then(|| link - self.offset)
     }
 
     /// Has a slot's link fetched.
@@ -156,10 +157,9 @@ impl Lists {
         &self.rings
     }
 
-    /// The same, and has its link fetched: it may have to leave soon.
-    pub(super) fn foresee_coldest(&self, list: List) -> Option<Slot> {
-        self.rings.foresee_coldest(list as usize);
-        self.coldest(list)
+    /// The slot that is next to the one at the cold end.
+    pub(super) fn next_to_coldest(&self, list: List) -> Option<Slot> {
+        self.rings.next_to_coldest(list as usize)
     }
 
     /// The slots of a list, the hottest first.

@@ -245,19 +245,23 @@ impl<'a, F: Form> Store<'a, F> {
     /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go
     /// by waiting for one line after the other. Who may be evicted was asked for by the put before.
     fn foresee(&self, hash: u32) {
-        let State { policy: Some(policy), lists, .. } = &*self.state else { return };
-        policy.foresee(hash);
-        if let Some(oldest) = lists.coldest(List::Small).and_then(|slot| self.writer.notes(slot)) {
-            self.writer.foresee_key(oldest.hash());
-            policy.foresee_loss(oldest.hash());
-        }
+        self.state.policy.as_ref().inspect(|policy| policy.foresee(hash));
+        self.writer.foresee_insert(hash);
     }
 
-    /// Asks for those who may be evicted by the next put.
+    /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
+    /// put after may.
     fn foresee_victims(&self) {
+        let State { policy, lists, .. } = &*self.state;
         for list in [List::Small, List::Main] {
-            let oldest = self.state.lists.foresee_coldest(list);
-            oldest.inspect(|slot| self.writer.foresee(*slot));
+            let hash = lists.coldest(list).and_then(|slot| self.writer.foresee_key(slot));
+            if let (Some(hash), Some(policy)) = (hash, policy) {
+                policy.foresee_loss(hash);
+            }
+            if let Some(next) = lists.next_to_coldest(list) {
+                lists.rings().foresee(next);
+                self.writer.foresee(next);
+            }
         }
     }
 

@@ -268,6 +268,10 @@ impl Bucket for Tagged {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.matches(FREE) == 0
+    }
+
     fn foresee(&self) {
         prefetch(self);
         prefetch(&self.hints);

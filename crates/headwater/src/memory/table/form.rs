@@ -68,6 +68,9 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// Counts one less.
     fn take_back(&self, turn: Turn, hash: u32);
 
+    /// Whether no place is free.
+    fn is_full(&self) -> bool;
+
     /// Has it fetched, all of it.
     fn foresee(&self);
 }

@@ -78,9 +78,19 @@ impl<B: Bucket> Index<B> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Has a key's bucket fetched.
-    pub(super) fn prefetch(&self, hash: u32) {
-        self.home(hash).foresee();
+    /// Has the bucket fetched where something is listed.
+    pub(super) fn prefetch(&self, hash: u32, spot: Spot) {
+        match spot.bucket() {
+            Spot::HOME => self.home(hash).foresee(),
+            _ => self.second(hash).foresee(),
+        }
+    }
+
+    /// Has the bucket fetched where a key is to be listed, if that is not its first one, which is there.
+    pub(super) fn prefetch_second(&self, hash: u32) {
+        if self.home(hash).is_full() {
+            self.second(hash).foresee();
+        }
     }
 
     /// Looks into the buckets of a hash, as long as `look` is told to look further.

@@ -449,10 +449,6 @@ pub(in crate::memory) struct Notes<'a, C: Content> {
 }
 
 impl<'a, C: Content> Notes<'a, C> {
-    pub(in crate::memory) fn hash(&self) -> u32 {
-        self.cell.hash()
-    }
-
     pub(in crate::memory) fn is_absent(&self) -> bool {
         !self.cell.is_found()
     }

@@ -140,10 +140,10 @@ pub(in crate::memory) struct Seen<'a> {
 }
 
 impl Inlined {
-    /// The place of a key, among those where there is one of these tags.
+    /// The place of a key, among these.
     #[inline(always)]
-    fn place_of(&self, tags: u64, tag: u8, is_it: impl IsIt<u64>) -> Option<usize> {
-        place_of(matching(tags, tag) & TAGS, |place| {
+    fn place_of(&self, matching: u64, is_it: impl IsIt<u64>) -> Option<usize> {
+        place_of(matching & TAGS, |place| {
             // SAFETY: a place whose tag is within `TAGS`.
             is_it(&unsafe { self.pairs.get_unchecked(place) }.key.load(Ordering::Relaxed))
         })
@@ -156,7 +156,7 @@ impl Inlined {
         prefetch(&self.low);
         let version = self.version.load(Ordering::Acquire);
         let tags = self.tags.load(Ordering::Relaxed);
-        let Some(place) = self.place_of(tags, plain(hash), is_it) else {
+        let Some(place) = self.place_of(matching(tags, plain(hash)), is_it) else {
             let is_clear = matching(tags, special(hash)) & TAGS == 0 && self.is_still(version);
             return match passed(tags, turn, hash) {
                 _ if !is_clear => Glance::Unclear,
@@ -294,6 +294,10 @@ impl Bucket for Inlined {
         self.count(turn, hash, |tags, one| tags - one);
     }
 
+    fn is_full(&self) -> bool {
+        matching(self.tags(), FREE) & TAGS == 0
+    }
+
     fn foresee(&self) {
         prefetch(self);
         prefetch(&self.low);
@@ -325,8 +329,8 @@ impl Form for Within {
         loop {
             let version = bucket.version.load(Ordering::Acquire);
             let tags = bucket.tags.load(Ordering::Relaxed);
-            let place = bucket.place_of(tags, plain(hash), is_it);
-            let place = place.or_else(|| bucket.place_of(tags, special(hash), is_it));
+            let both = matching(tags, plain(hash)) | matching(tags, special(hash));
+            let place = bucket.place_of(both, is_it);
             let found = place.map(|place| (place, bucket.get(place)));
             if bucket.is_still(version) {
                 return match found {

@@ -212,9 +212,16 @@ impl<'a, F: Form> Writer<'a, F> {
         self.shared.slots.prefetch(&self.book.stock, slot);
     }
 
-    /// Has the place fetched where the key of this hash is listed.
-    pub(in crate::memory) fn foresee_key(&self, hash: u32) {
-        self.index().prefetch(hash);
+    /// Has the place fetched where the entry of a slot is listed; the hash of its key.
+    pub(in crate::memory) fn foresee_key(&self, slot: Slot) -> Option<u32> {
+        let cell = self.cell(slot)?;
+        self.index().prefetch(cell.hash(), cell.spot());
+        Some(cell.hash())
+    }
+
+    /// Has the place fetched where a key of this hash is to be listed, which was looked up just before.
+    pub(in crate::memory) fn foresee_insert(&self, hash: u32) {
+        self.index().prefetch_second(hash);
     }
 
     /// The slots that were ever used, from the `first` of them on.
