@@ -3,6 +3,8 @@
 use super::{Log, absent, displaced, face, get, put, seconds};
 use headwater::testkit::ManualClock;
 use headwater::{Entry, LruCache, MemoryCache, Tier, Version};
+use std::borrow::Borrow;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock};
 
 type Lru = LruCache<str, u32>;
@@ -178,6 +180,61 @@ fn panicking_weigher_or_clone_leaves_the_cache_whole() {
     assert_eq!((cache.len(), cache.weight()), (2, 2));
     // A hit is a hit, whatever becomes of the clone.
     assert!(face(&cache).get(&2).is_none() && face(&cache).get(&3).is_some());
+}
+
+thread_local! {
+    /// Whether keys must not be borrowed.
+    static IS_FRAGILE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A key as one looks it up, and as it is stored.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Asked(u32);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kept(Arc<Asked>);
+
+impl ToOwned for Asked {
+    type Owned = Kept;
+
+    fn to_owned(&self) -> Kept {
+        Kept(Arc::new(Self(self.0)))
+    }
+}
+
+impl Borrow<Asked> for Kept {
+    fn borrow(&self) -> &Asked {
+        assert!(!IS_FRAGILE.get(), "on purpose");
+        &self.0
+    }
+}
+
+#[test]
+fn keys_that_panic_when_they_are_borrowed_leave_the_cache_whole() {
+    let cache = MemoryCache::<Asked, u32>::with_capacity(10).unwrap();
+    let put = |number: u32, value: u32| {
+        let key = Asked(number);
+        let prepared = face(&cache).prepare(&key, Entry::found(value));
+        drop(face(&cache).put(key.to_owned(), prepared));
+    };
+    (0..5).for_each(|number| put(number, 1));
+    IS_FRAGILE.set(true);
+    for number in [3, 7, 8] {
+        let put = std::panic::AssertUnwindSafe(|| put(number, 2));
+        std::panic::catch_unwind(put).expect_err("it panics");
+    }
+    IS_FRAGILE.set(false);
+    let held = |number| face(&cache).get(&Asked(number)).map(|it| *it.value().unwrap());
+    let all: Vec<Option<u32>> = (0..10).map(held).collect();
+    let one = Some(1);
+    // The one that was to be replaced is not there any more; nothing else has changed.
+    assert_eq!(all, [one, one, one, None, one, None, None, None, None, None]);
+    (0..100).for_each(|number| put(number, 3));
+    assert_eq!(cache.len(), 10);
+    drop(face(&cache).clear());
+    assert_eq!((cache.len(), cache.weight()), (0, 0));
+    (0..100).for_each(|number| put(number, 4));
+    assert_eq!(cache.len(), 10);
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Listed {
 
 /// The number of a cache line.
 #[derive(Clone, Copy, Debug)]
-struct Hint(u64);
+pub(in crate::memory) struct Hint(u64);
 
 impl Hint {
     const LINE_BITS: u32 = 6;
@@ -319,6 +319,7 @@ where
     type Content = Pair<K::Owned, V>;
     type Seen<'a> = &'a Cell<Pair<K::Owned, V>>;
     type Left = ();
+    type Whereabouts = Hint;
 
     const SLOT_BITS: u32 = 32;
 
@@ -354,20 +355,25 @@ where
         Some(Uses::new(&cell.uses, 0))
     }
 
+    fn whereabouts(key: &K::Owned) -> Hint {
+        // What a key has of its own stays where it is when the key is moved into its slot.
+        Hint::of::<K>(key.borrow())
+    }
+
     unsafe fn keep(
         cell: &Cell<Pair<K::Owned, V>>,
         slot: Slot,
         key: K::Owned,
         value: Option<V>,
+        hint: Hint,
     ) -> Listed {
         // SAFETY: nobody else looks at the cell, and what is overwritten needs no drop.
-        let key = unsafe { (*cell.content.key.get()).write(key) };
-        let key = Hint::of::<K>((*key).borrow());
+        unsafe { (*cell.content.key.get()).write(key) };
         if let Some(value) = value {
             // SAFETY: as above.
             unsafe { (*cell.content.value.get()).write(value) };
         }
-        Listed { slot, key }
+        Listed { slot, key: hint }
     }
 
     fn leave(_: &Node<'_, Self>) {}

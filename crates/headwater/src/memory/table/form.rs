@@ -92,6 +92,9 @@ pub(in crate::memory) trait Form: Sized + 'static {
     /// What has to be kept of an entry that is not listed any more, until it is freed.
     type Left;
 
+    /// What is listed of where a key is.
+    type Whereabouts: Copy;
+
     /// The bits of a slot's number. A table has entries in half of the slots that they tell apart at most, so
     /// that there are enough of them for what left and may still be read.
     const SLOT_BITS: u32;
@@ -131,6 +134,9 @@ pub(in crate::memory) trait Form: Sized + 'static {
         cell: &'a Cell<Self::Content>,
     ) -> Option<Uses<'a>>;
 
+    /// Where a key is, as far as that is not its slot. May panic, as what users have written may.
+    fn whereabouts(key: &Self::Key) -> Self::Whereabouts;
+
     /// Keeps an entry: in the cell, or in what is to be listed.
     ///
     /// # Safety
@@ -140,6 +146,7 @@ pub(in crate::memory) trait Form: Sized + 'static {
         slot: Slot,
         key: Self::Key,
         value: Option<Self::Value>,
+        whereabouts: Self::Whereabouts,
     ) -> <Self::Bucket as Bucket>::Item;
 
     /// What has to be kept when it is not listed any more.

@@ -314,6 +314,7 @@ impl Form for Within {
     type Content = ();
     type Seen<'a> = Seen<'a>;
     type Left = (u64, Option<u64>);
+    type Whereabouts = ();
 
     const SLOT_BITS: u32 = 24;
 
@@ -369,7 +370,9 @@ impl Form for Within {
         Some(Uses::new(&bucket.uses, place))
     }
 
-    unsafe fn keep(cell: &Cell<()>, slot: Slot, key: u64, value: Option<u64>) -> Listed {
+    fn whereabouts(_: &u64) {}
+
+    unsafe fn keep(cell: &Cell<()>, slot: Slot, key: u64, value: Option<u64>, (): ()) -> Listed {
         let is_special = value.is_none() || cell.has_end();
         Listed { slot, key, value: value.unwrap_or(0), is_special, uses: 0 }
     }

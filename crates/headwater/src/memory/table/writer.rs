@@ -240,12 +240,14 @@ impl<F: Form> Writer<'_, F> {
         value: Option<F::Value>,
         notes: [Option<u64>; LANES],
     ) -> Result<Slot, (F::Key, Option<F::Value>)> {
+        // First, because it may panic.
+        let whereabouts = F::whereabouts(&key);
         let Some(slot) = self.take_slot() else { return Err((key, value)) };
         let (slots, stock) = (&self.shared.slots, &self.book.stock);
         // SAFETY: the slot was just taken, so that it holds nothing, and is not in the index.
         let cell = unsafe { slots.begin(stock, slot, hash, value.is_some(), notes) };
         // SAFETY: as above.
-        let item = unsafe { F::keep(cell, slot, key, value) };
+        let item = unsafe { F::keep(cell, slot, key, value, whereabouts) };
         let replaced = self.book.lifted.filter(|(of, _)| *of == hash);
         if replaced.is_none() {
             self.unlink_lifted();
