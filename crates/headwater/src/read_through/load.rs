@@ -22,11 +22,10 @@ where
         keys: Arc<[Hashed<Owned<T>>]>,
         request: &Request,
     ) -> BoxFuture<'static, Landing<T::Value>> {
-        let watch = self.tier.shared().map(|_| Arc::new(self.epochs.watch(&keys)));
         let load = Load {
             inner: Arc::clone(self),
             id,
-            watch,
+            watch: None,
             request: request.clone(),
             outcomes: keys.iter().map(|_| None).collect(),
             filling: Few::new(),
@@ -45,7 +44,7 @@ pub(super) struct Load<T: Tier, N> {
     pub(super) inner: Arc<Inner<T, N>>,
     pub(super) id: FlightId,
     pub(super) keys: Arc<[Hashed<Owned<T>>]>,
-    /// What this process changes meanwhile, if the tier is shared.
+    /// What this process changes while something is loaded that a shared tier is to have.
     pub(super) watch: Option<Arc<Watch<Owned<T>>>>,
     pub(super) request: Request,
     /// What has come so far, by the places of the keys.
@@ -75,7 +74,11 @@ where
             (0..self.keys.len()).filter(|place| self.outcomes[*place].is_none()).collect();
         let inner = Arc::clone(&self.inner);
         match inner.tier.shared() {
-            Some(shared) => self.load_leased(shared, missed).await,
+            Some(shared) => {
+                // What was done with before is done: the load finds what there is after it.
+                self.watch = Some(Arc::new(inner.epochs.watch(&self.keys)));
+                self.load_leased(shared, missed).await;
+            }
             None => self.load(&missed, Leases::none(&inner)).await,
         }
         self.landing()
