@@ -33,7 +33,7 @@ use crate::{Batching, Entry, Hashed, Key, Moment, Resident, Result, Shared, Tier
 /// - *Freeing*: what leaves is dropped at once if no other thread has ever read a cache; see
 ///   [`MemoryCache`].
 /// - *Cost*: get, put and remove take constant time. A hit allocates nothing and reads the clock
-///   only if the entry has an end. An entry takes some 32 bytes beside its key and value, or 28 if
+///   only if the entry has an end. An entry takes some 35 bytes beside its key and value, or 28 if
 ///   the key is a whole number and the value a number: these are faster to find. It takes 8 more each
 ///   if entries have an end, a time of loading (those from a chain have), a version, a weigher or a time
 ///   to idle, and 8 more if either ends their lives; memory grows

@@ -5,6 +5,9 @@ use crate::sync::{Arc, Mutex};
 use hashbrown::hash_table::{Entry, HashTable};
 use std::borrow::Borrow;
 
+/// So many keys are looked at before others have their turn.
+const AT_ONCE: usize = 1_000;
+
 /// Counts the changes of those keys that somebody watches.
 ///
 /// Fills of a shared tier go by these and not by the flight's registration: news of others end
@@ -32,11 +35,15 @@ impl<K: Eq + Clone> Epochs<K> {
 
     /// Watches `keys` until the result is dropped.
     pub(super) fn watch(self: &Arc<Self>, keys: &Arc<[Hashed<K>]>) -> Watch<K> {
-        let mut changes = self.0.lock();
-        let began = keys.iter().map(|key| changes.watch(key)).collect();
-        let of_all = changes.of_all;
-        drop(changes);
-        Watch { epochs: Arc::clone(self), keys: Arc::clone(keys), began, of_all }
+        let of_all = self.0.lock().of_all;
+        let began = Vec::with_capacity(keys.len());
+        // Whole from the beginning: should a key's own code panic, those before it are left again.
+        let mut watch = Watch { epochs: Arc::clone(self), keys: Arc::clone(keys), began, of_all };
+        for keys in keys.chunks(AT_ONCE) {
+            let mut changes = self.0.lock();
+            watch.began.extend(keys.iter().map(|key| changes.watch(key)));
+        }
+        watch
     }
 
     /// These keys change now.
@@ -86,8 +93,8 @@ impl<K: Eq + Clone> Changes<K> {
 pub(super) struct Watch<K: Eq + Clone> {
     epochs: Arc<Epochs<K>>,
     keys: Arc<[Hashed<K>]>,
-    /// The changes of each key by then.
-    began: Box<[u64]>,
+    /// The changes of each key by then; of those that are watched already.
+    began: Vec<u64>,
     of_all: u64,
 }
 
@@ -121,11 +128,13 @@ impl<K: Eq + Clone> Part<K> {
 
 impl<K: Eq + Clone> Drop for Watch<K> {
     fn drop(&mut self) {
-        let mut changes = self.epochs.0.lock();
-        // Keys are dropped outside of the lock.
-        let gone: Vec<_> = self.keys.iter().filter_map(|key| changes.leave(key)).collect();
-        drop(changes);
-        drop(gone);
+        for keys in self.keys[..self.began.len()].chunks(AT_ONCE) {
+            let mut changes = self.epochs.0.lock();
+            // Keys are dropped outside of the lock.
+            let gone: Vec<_> = keys.iter().filter_map(|key| changes.leave(key)).collect();
+            drop(changes);
+            drop(gone);
+        }
     }
 }
 
@@ -169,6 +178,39 @@ mod tests {
         epochs.advance_all();
         assert_eq!(early.unchanged(), [false, false]);
         assert_eq!(watch(&epochs, &[1]).unchanged(), [true]);
+    }
+
+    /// A key that cannot be cloned if it is 7.
+    #[derive(PartialEq, Eq, Hash)]
+    struct Fragile(u32);
+
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            assert!(self.0 != 7, "on purpose");
+            Self(self.0)
+        }
+    }
+
+    #[test]
+    fn a_key_that_panics_leaves_nothing_watched() {
+        let epochs = Arc::new(Epochs::new());
+        let keys: Arc<[_]> = (0..10).map(|key| Hashed::new(Fragile(key))).collect();
+        let watch = std::panic::AssertUnwindSafe(|| drop(epochs.watch(&keys)));
+        std::panic::catch_unwind(watch).expect_err("it panics");
+        assert!(epochs.0.lock().watched.is_empty());
+        assert_eq!(Arc::strong_count(&epochs), 1);
+    }
+
+    #[test]
+    fn many_keys_are_watched_and_left() {
+        let epochs = Arc::new(Epochs::new());
+        let all: Vec<u32> = (0..2 * AT_ONCE as u32 + 1).collect();
+        let watch = watch(&epochs, &all);
+        advance(&epochs, 2 * AT_ONCE as u32);
+        let unchanged = watch.unchanged();
+        assert!(unchanged[..2 * AT_ONCE].iter().all(|is| *is) && !unchanged[2 * AT_ONCE]);
+        drop(watch);
+        assert!(epochs.0.lock().watched.is_empty());
     }
 
     #[test]
