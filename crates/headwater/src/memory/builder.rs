@@ -11,8 +11,11 @@ use super::memory::{Memory, Settings, Weigher};
 use super::sizing::Sizing;
 use crate::{Cause, Clock, Error, ErrorKind, Key, RemovalListener, Result, Value};
 
-/// How many shards a cache has that may have several, at least, on any machine.
-const SHARDS: usize = 16;
+/// How many shards a bounded cache has per processor. More of them share a processor's cache less well.
+const SHARDS_PER_PROCESSOR: usize = 4;
+
+/// How many one without a bound has.
+const SHARDS_WITHOUT_BOUND: usize = 16;
 
 /// The most shards.
 const MOST_SHARDS: usize = 1 << 10;
@@ -97,7 +100,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, MemoryCache<K, V>> {
     /// More parts keep threads that *write* from waiting for each other. With few entries per part
     /// the hit ratio suffers, and an entry that is heavier than a part's capacity is not kept.
     ///
-    /// Default: four per processor, but at least 16, no more than one per 1,024 entries of capacity and no
+    /// Default: four per processor, but no more than one per 1,024 entries of capacity and no
     /// fewer than one per 4,194,304; 1 with a [`weigher`](Self::weigher); 16 without a capacity.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
@@ -323,12 +326,12 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
     fn usual_shards(&self) -> usize {
         match (self.rule, self.capacity, &self.settings.weigher) {
             (Rule::Lru, ..) | (_, Some(_), Some(_)) => 1,
-            (_, None, _) => SHARDS,
+            (_, None, _) => SHARDS_WITHOUT_BOUND,
             (_, Some(capacity), None) => {
                 let processors = std::thread::available_parallelism().map_or(1, usize::from);
-                let enough =
-                    (4 * processors).max(capacity.div_ceil(MOST_ENTRIES_PER_SHARD) as usize);
-                let most = enough.next_power_of_two().clamp(SHARDS, MOST_SHARDS);
+                let enough = capacity.div_ceil(MOST_ENTRIES_PER_SHARD) as usize;
+                let enough = enough.max(SHARDS_PER_PROCESSOR * processors);
+                let most = enough.next_power_of_two().min(MOST_SHARDS);
                 let worthwhile = (capacity / ENTRIES_PER_SHARD).checked_ilog2().unwrap_or(0);
                 most.min(1_usize.checked_shl(worthwhile).unwrap_or(most))
             }
