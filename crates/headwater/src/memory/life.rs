@@ -50,20 +50,30 @@ impl<K: ?Sized, V> Life<K, V> {
     /// An end that is within these rules already is left alone, jitter or not: it was drawn when the
     /// entry began its way through the tiers, and a faster tier goes by it. Drawn once more when the
     /// entry is put, it would end here before it ends there.
-    pub(super) fn shorten(&self, key: &K, entry: Entry<V>, clock: &Clock) -> Entry<V> {
+    #[inline]
+    pub(super) fn shorten(&self, key: &K, mut entry: Entry<V>, clock: &Clock) -> Entry<V> {
+        let has_rules = self.time_to_live.is_some() || self.time_to_live_with.is_some();
+        if (has_rules || entry.is_absent())
+            && let Some(end) = self.end(key, &entry, clock)
+        {
+            entry.shorten(Some(end));
+        }
+        entry
+    }
+
+    /// When these rules end its life, if that is before it ends anyway.
+    #[inline(never)]
+    fn end(&self, key: &K, entry: &Entry<V>, clock: &Clock) -> Option<Moment> {
         let span = match entry.value() {
-            None => Some(self.absent_ttl),
+            None => self.absent_ttl,
             Some(value) => {
                 let own = self.time_to_live_with.as_ref().and_then(|life| life(key, value));
-                own.into_iter().chain(self.time_to_live).min()
+                own.into_iter().chain(self.time_to_live).min()?
             }
         };
-        let Some(span) = span else { return entry };
         let now = clock.now();
-        if entry.expiry().is_some_and(|end| end <= now + span) {
-            return entry;
-        }
-        entry.expires_at(now + jittered(span, self.jitter))
+        let ends_before = entry.expiry().is_some_and(|end| end <= now + span);
+        (!ends_before).then(|| now + jittered(span, self.jitter))
     }
 }
 

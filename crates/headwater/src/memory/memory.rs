@@ -327,21 +327,29 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         Prepared { entry, weight }: Prepared<V>,
     ) -> Removals<K::Owned, V> {
         let now = Now::new(&self.settings.clock);
+        let is_mortal = self.time_to_idle.is_some() || entry.expiry().is_some();
         let entry = entry.map(F::value_in);
         let new = Arrival { hash: short(hash), key: F::key_in(key), entry };
         let mut removals = Removals::none();
         let put = |store: &mut Store<'_, F>| store.put(new, weight, &now);
-        match self.change(table, Freeing::Together, &mut removals, put) {
-            Outcome::Kept => self.notifying(removals),
+        let is_told = match self.change(table, Freeing::Together, &mut removals, put) {
+            Outcome::Kept => true,
             Outcome::Left(new, cause) => {
                 new.leave(cause, &mut F::into(&mut removals));
-                self.notifying(removals)
+                true
             }
             Outcome::Declined(new) => {
                 new.leave(Cause::Replaced, &mut F::into(&mut removals));
-                removals
+                false
             }
+        };
+        if is_told {
+            self.notify(&mut removals);
         }
+        if is_mortal {
+            self.enlist();
+        }
+        removals
     }
 
     fn remove_in<F: Keeps<K, V>>(
@@ -368,10 +376,16 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         all
     }
 
-    fn notifying(&self, mut removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
-        if !removals.is_empty() {
+    /// Has the listener told of them, when they are dropped.
+    #[inline]
+    fn notify(&self, removals: &mut Removals<K::Owned, V>) {
+        if self.settings.listener.is_some() && !removals.is_empty() {
             removals.notify(self.settings.listener.as_ref());
         }
+    }
+
+    fn notifying(&self, mut removals: Removals<K::Owned, V>) -> Removals<K::Owned, V> {
+        self.notify(&mut removals);
         removals
     }
 }
@@ -420,12 +434,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
-        let is_mortal = self.time_to_idle.is_some() || entry.entry.expiry().is_some();
-        let removals = each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry));
-        if is_mortal {
-            self.enlist();
-        }
-        removals
+        each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry))
     }
 
     fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {

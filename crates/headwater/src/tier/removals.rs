@@ -29,30 +29,43 @@ pub type RemovalListener<K, V> = Arc<dyn Fn(&K, &V, Cause) + Send + Sync>;
 #[must_use = "bind it to a variable that is dropped after every lock is released"]
 pub struct Removals<K, V> {
     first: Option<(K, Option<V>, Cause)>,
+    more: Option<Box<More<K, V>>>,
+    listener: Option<RemovalListener<K, V>>,
+}
+
+/// What seldom leaves with the first.
+struct More<K, V> {
     rest: Vec<(K, Option<V>, Cause)>,
     /// What was told before, and only has to be dropped.
     told: Vec<(K, Option<V>)>,
-    listener: Option<RemovalListener<K, V>>,
 }
 
 impl<K, V> Removals<K, V> {
     /// Nothing left.
     pub const fn none() -> Self {
-        Self { first: None, rest: Vec::new(), told: Vec::new(), listener: None }
+        Self { first: None, more: None, listener: None }
     }
 
     /// Notes that `key` left; `value` is `None` for an entry that said "absent".
     pub fn push(&mut self, key: K, value: Option<V>, cause: Cause) {
         match self.first {
             None => self.first = Some((key, value, cause)),
-            Some(_) => self.rest.push((key, value, cause)),
+            Some(_) => self.more().rest.push((key, value, cause)),
         }
+    }
+
+    fn more(&mut self) -> &mut More<K, V> {
+        self.more.get_or_insert_with(|| Box::new(More { rest: Vec::new(), told: Vec::new() }))
+    }
+
+    fn rest(&self) -> &[(K, Option<V>, Cause)] {
+        self.more.as_ref().map_or(&[], |more| &more.rest)
     }
 
     /// Takes what only has to be dropped.
     pub(crate) fn discard(&mut self, key: K, value: Option<V>) {
         if needs_drop::<(K, V)>() {
-            self.told.push((key, value));
+            self.more().told.push((key, value));
         }
     }
 
@@ -64,7 +77,7 @@ impl<K, V> Removals<K, V> {
     /// How many entries left.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest().len()
     }
 
     /// Whether nothing left.
@@ -75,9 +88,18 @@ impl<K, V> Removals<K, V> {
 }
 
 impl<K, V> Drop for Removals<K, V> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(listener) = self.listener.take() else { return };
-        for (key, value, cause) in self.first.iter().chain(&self.rest) {
+        if let Some(listener) = self.listener.take() {
+            self.tell(&listener);
+        }
+    }
+}
+
+impl<K, V> Removals<K, V> {
+    #[inline(never)]
+    fn tell(&self, listener: &RemovalListener<K, V>) {
+        for (key, value, cause) in self.first.iter().chain(self.rest()) {
             let Some(value) = value else { continue };
             // A listener is a bystander: its panic must not become a fetch's outcome.
             let _ = catch_unwind(AssertUnwindSafe(|| listener(key, value, *cause)));
