@@ -56,7 +56,12 @@ impl Bounds {
             usize::try_from(entries).unwrap_or(usize::MAX)
         };
         let most = count(self.capacity.saturating_add(self.absent_capacity));
-        Limits { most, usual: count(self.capacity), patience: self.patience() }
+        Limits {
+            most,
+            usual: count(self.capacity),
+            patience: self.patience(),
+            are_slots_told: self.rule == Rule::Lru,
+        }
     }
 
     pub(super) fn policy(&self) -> Option<Adaptive> {

@@ -125,7 +125,7 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 ///   [listener](MemoryBuilder::on_removal), what has to wait is cloned for it.
 /// - *Shards*: each keeps its part of the capacity, so that a cache of several may evict a little
 ///   before the whole is full. One of fewer than 2,048 entries has one shard, unless told otherwise.
-/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 7 bytes more per entry, from
+/// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 8 bytes more per entry, from
 ///   when the cache is first full.
 ///
 /// ```

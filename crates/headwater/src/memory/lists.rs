@@ -50,9 +50,9 @@ impl Rings {
         (link != ring as u32).then(|| link - self.offset)
     }
 
-    /// The slot that is next to the one at the cold end.
-    fn next_to_coldest(&self, ring: usize) -> Option<Slot> {
-        let link = self.links[self.links[ring].hotter as usize].hotter;
+    /// The slot that is next to this one in the direction of the hot end.
+    fn hotter(&self, slot: Slot) -> Option<Slot> {
+        let link = self.links[(slot + self.offset) as usize].hotter;
         (link >= HEADS as u32 + self.offset).then(|| link - self.offset)
     }
 
@@ -157,9 +157,9 @@ impl Lists {
         &self.rings
     }
 
-    /// The slot that is next to the one at the cold end.
-    pub(super) fn next_to_coldest(&self, list: List) -> Option<Slot> {
-        self.rings.next_to_coldest(list as usize)
+    /// The slot that is next to this one in the direction of the hot end.
+    pub(super) fn hotter(&self, slot: Slot) -> Option<Slot> {
+        self.rings.hotter(slot)
     }
 
     /// The slots of a list, the hottest first.

@@ -29,6 +29,12 @@ pub(super) fn notes(entry: &Entry<()>, idle_end: Option<Moment>) -> [Option<u64>
     notes
 }
 
+/// When an entry with these notes dies, if ever.
+pub(super) fn deadline(notes: &[Option<u64>; LANES]) -> Option<Moment> {
+    let end = notes[Lane::IdleEnd as usize].or(notes[Lane::Expiry as usize]);
+    end.and_then(Moment::from_bits)
+}
+
 impl<C: Content> Notes<'_, C> {
     fn moment(&self, lane: Lane) -> Option<Moment> {
         self.note(lane).and_then(Moment::from_bits)
@@ -75,7 +81,11 @@ impl<F: Form> Node<'_, F> {
     /// The entry, cloned.
     #[inline]
     pub(super) fn entry(self) -> Entry<F::Value> {
-        let (notes, value) = (self.notes(), self.value().cloned());
+        let value = self.value().cloned();
+        if F::is_bare(&self) {
+            return Entry::of_parts(value, None, None, None);
+        }
+        let notes = self.notes();
         let version = notes.note(Lane::Version).map(Version::new);
         Entry::of_parts(value, notes.deadline(), notes.moment(Lane::Loaded), version)
     }

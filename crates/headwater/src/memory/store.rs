@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::bounds::{Bounds, Rule};
 use super::life::Now;
-use super::lists::{List, Lists};
-use super::node::{Arrival, Weights, notes};
+use super::lists::{HEADS, List, Lists};
+use super::node::{Arrival, Weights, deadline, notes};
 use super::policy::{Adaptive, Entries, Held};
 use super::stats::MemoryStats;
 use super::table::{Content, Form, Freeing, IsIt, Node, Notes, Receives, Slot, Table, Writer};
@@ -45,6 +45,8 @@ pub(super) struct State {
     bounds: Bounds,
     weights: Weights,
     lists: Lists,
+    /// Of each list who may leave next and who then, where what that takes was asked for.
+    foreseen: [[Slot; 2]; HEADS],
     /// Who leaves, if not whoever was not used for longest.
     policy: Option<Adaptive>,
     /// Hits that are not in the order of the lists yet, where these have to be exact; and room for those
@@ -63,6 +65,7 @@ pub(super) fn table<F: Form>(bounds: Bounds, touches: Option<Arc<Touches>>) -> T
         bounds,
         weights: Weights::new(),
         lists: Lists::new(),
+        foreseen: Default::default(),
         policy: bounds.policy(),
         touches: touches.map(|touches| (touches, Vec::new())),
         wheel: None,
@@ -86,6 +89,14 @@ impl<F: Form> Entries for Seen<'_, '_, F> {
     fn get(&self, slot: Slot) -> Option<Held<'_>> {
         let (hash, mark) = self.writer.mark(slot)?;
         Some(Held { slot, hash, mark })
+    }
+
+    fn foresee(&self, slot: Slot) {
+        self.writer.foresee(slot);
+    }
+
+    fn foresee_entry(&self, slot: Slot) -> Option<u32> {
+        self.writer.foresee_key(slot)
     }
 }
 
@@ -128,12 +139,15 @@ pub(super) struct Store<'a, F: Form> {
 impl<'a, F: Form> Store<'a, F> {
     pub(super) fn new((writer, state): (Writer<'a, F>, &'a mut State)) -> Self {
         let mut store = Self { writer, state };
-        store.apply_touches();
+        if store.state.touches.is_some() {
+            store.apply_touches();
+        }
         store
     }
 
     /// Brings the order up to date with the hits that were noted. What each will look at is asked for
     /// some hits ahead.
+    #[inline(never)]
     fn apply_touches(&mut self) {
         let Some((touches, hits)) = &mut self.state.touches else { return };
         touches.apply(|slot| hits.push(slot));
@@ -250,18 +264,32 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
-    /// put after may.
-    fn foresee_victims(&self) {
-        let State { policy, lists, .. } = &*self.state;
+    /// put after may, if that was not done by the put before.
+    fn foresee_victims(&mut self) {
         for list in [List::Small, List::Main] {
-            let hash = lists.coldest(list).and_then(|slot| self.writer.foresee_key(slot));
-            if let (Some(hash), Some(policy)) = (hash, policy) {
-                policy.foresee_loss(hash);
+            let Some(coldest) = self.state.lists.coldest(list) else { continue };
+            let [before, next] = self.state.foreseen[list as usize];
+            if coldest == before {
+                continue;
             }
-            if let Some(next) = lists.next_to_coldest(list) {
-                lists.rings().foresee(next);
-                self.writer.foresee(next);
+            if coldest != next {
+                self.foresee_victim(coldest);
             }
+            let next = self.state.lists.hotter(coldest).unwrap_or(coldest);
+            self.foresee_victim(next);
+            self.state.foreseen[list as usize] = [coldest, next];
+        }
+    }
+
+    /// Asks for what is known of an entry elsewhere than in its slot, and for the slot of the next.
+    fn foresee_victim(&self, slot: Slot) {
+        let State { policy, lists, .. } = &*self.state;
+        if let (Some(hash), Some(policy)) = (self.writer.foresee_key(slot), policy) {
+            policy.foresee(hash);
+        }
+        if let Some(next) = lists.hotter(slot) {
+            lists.rings().foresee(next);
+            self.writer.foresee(next);
         }
     }
 
@@ -454,7 +482,8 @@ impl<'a, F: Form> Store<'a, F> {
             let until = now.get() + idle;
             entry.expiry().map_or(until, |end| end.min(until))
         });
-        let slot = match self.writer.insert(hash, key, value, notes(&entry, idle_end)) {
+        let notes = notes(&entry, idle_end);
+        let slot = match self.writer.insert(hash, key, value, list, &notes) {
             Ok(slot) => slot,
             Err((key, value)) => {
                 let entry = Entry::of_parts(value, None, None, None);
@@ -470,14 +499,13 @@ impl<'a, F: Form> Store<'a, F> {
             // Written again is used.
             node.bump();
         }
-        if let Some(notes) = self.writer.notes(slot) {
-            notes.queue().enter(list);
-            if let Some(deadline) = notes.deadline() {
-                let wheel = wheel.get_or_insert_with(|| Box::new(Wheel::new()));
-                wheel.insert(slot, deadline, numbers);
-            }
+        if let Some(deadline) = deadline(&notes) {
+            let wheel = wheel.get_or_insert_with(|| Box::new(Wheel::new()));
+            wheel.insert(slot, deadline, numbers);
         }
-        weights.set(slot, weight, numbers);
+        if bounds.weighed {
+            weights.set(slot, weight, numbers);
+        }
         lists.push(list, slot, weight, numbers);
         if let Some(policy) = policy {
             policy.settle(lists, &Seen { writer: &self.writer, weights });

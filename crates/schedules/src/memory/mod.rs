@@ -10,11 +10,12 @@ mod touches;
 
 use crate::sync::Mutex;
 use crate::{Cause, Removals};
+use lists::List;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Apart, Form, Freeing, Glance, LANES, Limits, Node, Slot, Table, Within, pin};
+use table::{Apart, Form, Freeing, Glance, LANES, Lane, Limits, Node, Slot, Table, Within, pin};
 use touches::{Noted, Touches};
 
 /// How often at most another thread comes first, in schedules where that is seldom.
@@ -74,12 +75,14 @@ struct World<F: Kind> {
 impl<F: Kind> World<F> {
     fn new(patience: usize) -> Arc<Self> {
         let alive = Arc::new(AtomicUsize::new(0));
-        let limits = Limits { most: 100, usual: 100, patience };
+        let limits = Limits { most: 100, usual: 100, patience, are_slots_told: false };
         Arc::new(Self { table: Table::new(limits, ()), alive })
     }
 
     /// All keys have one hash, so that they meet in the same buckets.
     fn put(&self, key: u32, value: u32) {
+        let mut notes = [None; LANES];
+        notes[Lane::Version as usize] = version(value);
         let value = F::of(value, &self.alive);
         let mut removals = Removals::none();
         {
@@ -88,7 +91,7 @@ impl<F: Kind> World<F> {
             if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
                 writer.lift(held, Cause::Replaced, |_| ());
             }
-            let kept = writer.insert(7, key.into(), Some(value), [None; LANES]);
+            let kept = writer.insert(7, key.into(), Some(value), List::Main, &notes);
             assert!(kept.is_ok());
             writer.settle(Freeing::Together, false, &mut removals);
         }
@@ -114,8 +117,17 @@ impl<F: Kind> World<F> {
         let node = self.table.find(7, |held| *held == key.into(), &pin)?;
         let value = F::number(node.value()?);
         assert!(*node.key() == key.into());
+        // What stands in the slot is the same entry's, though that may have left meanwhile.
+        let is_bare = F::is_bare(&node);
+        let seen = if is_bare { None } else { node.notes().note(Lane::Version) };
+        assert_eq!(seen, version(value));
         Some(value)
     }
+}
+
+/// Every other entry has a version, which is its value.
+fn version(value: u32) -> Option<u64> {
+    (value % 2 == 1).then_some(value.into())
 }
 
 /// So many schedules take turns at random; in as many others a thread runs on until a few points at random,
@@ -222,6 +234,35 @@ where
 fn what_was_removed_is_not_seen_by_who_begins_after_that() {
     explore(what_was_removed_is_not_seen::<Apart<u32, Watched>>, 3_000);
     explore(what_was_removed_is_not_seen::<Within>, 3_000);
+}
+
+fn a_slot_is_used_again<F: Kind + Send + Sync>()
+where
+    Table<F, ()>: Send + Sync,
+{
+    let world = World::<F>::new(1);
+    world.put(1, 0);
+    let reader = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || {
+            for _ in 0..2 {
+                assert!(world.read(1).is_none_or(|value| value == 0));
+                assert!(world.read(2).is_none_or(|value| value == 1));
+                assert!(world.read(3).is_none_or(|value| value == 2));
+            }
+        })
+    };
+    for (key, value) in [(2, 1), (3, 2)] {
+        world.remove(key - 1, Freeing::Now);
+        world.put(key, value);
+    }
+    reader.join().unwrap();
+}
+
+#[test]
+fn what_stands_in_a_slot_is_not_taken_for_that_of_who_was_there_before() {
+    explore(a_slot_is_used_again::<Apart<u32, Watched>>, 1_500);
+    explore(a_slot_is_used_again::<Within>, 1_500);
 }
 
 /// Values that say whose they are, in one bucket whose entries come, go and move.

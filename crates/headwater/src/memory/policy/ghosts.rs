@@ -1,19 +1,14 @@
 //! Keys that were evicted lately, without their values.
 //!
-//! A ghost is two bytes in a bucket of four, found by the key's hash: a fingerprint, the list that
+//! A ghost is two bytes in a bucket of four, which the key's hash chooses: a fingerprint, the list that
 //! the entry was evicted from, and when, counted in evictions from that list. It is one for as long
 //! as no more than a *window* of evictions followed. A new ghost takes the place of the oldest of
 //! its bucket. So it is a queue without links, right but for one ghost in six that is pushed out early,
 //! ages that are told in a few steps, and one key in two hundred that looks like another. It is enough:
 //! with four bytes, exact ages and hardly a mistaken key, the hit ratio is the same.
 
-use crate::memory::table::prefetch;
-
 /// Ghosts per bucket.
 const WAYS: usize = 4;
-
-/// One bucket more than needed for every so many, because they do not fill evenly.
-const SPARE: usize = 8;
 
 /// How many ages are told apart within each window, at most.
 const SMALL_TICKS: u64 = 16;
@@ -25,8 +20,8 @@ const TIME_BITS: u32 = 6;
 
 const FINGERPRINT_SHIFT: u32 = TIME_BITS + 1;
 
-/// The age at the end of the window. Ages are whole numbers, and this is how fine they are.
-const OLD: u64 = 1 << 20;
+/// A tick of main is as many of small, as parts of their windows.
+const MAIN_AGING: u64 = SMALL_TICKS / MAIN_TICKS;
 
 /// From which list an entry was evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +44,8 @@ struct Window {
     len: u64,
     /// So many evictions are one tick.
     per_tick: u64,
-    /// How much older a tick makes.
-    aging: u64,
-    /// The tick, and how many evictions are left of it.
-    now: u16,
+    /// The tick, once for each ghost of a bucket, and how many evictions are left of it.
+    now: u64,
     left: u64,
 }
 
@@ -60,43 +53,45 @@ impl Window {
     fn new(len: usize, ticks: u64) -> Self {
         let len = (len as u64).max(1);
         let per_tick = len.div_ceil(ticks);
-        Self { len, per_tick, aging: per_tick * OLD / len, now: 0, left: per_tick }
+        Self { len, per_tick, now: 0, left: per_tick }
     }
 
     /// Notes an eviction.
     fn go_on(&mut self) {
         self.left -= 1;
         if self.left == 0 {
-            (self.now, self.left) = ((self.now + 1) & TIME_MASK, self.per_tick);
+            self.now = (self.now + each(1)) & each(TIME_MASK);
+            self.left = self.per_tick;
         }
     }
 
-    fn ticks_since(&self, time: u16) -> u64 {
-        u64::from(self.now.wrapping_sub(time) & TIME_MASK)
+    fn now(&self) -> u16 {
+        self.now as u16
     }
 
     /// How many evictions ago a tick was.
     fn evictions_since(&self, time: u16) -> u64 {
-        self.ticks_since(time) * self.per_tick
+        u64::from(self.now().wrapping_sub(time) & TIME_MASK) * self.per_tick
     }
+}
 
-    /// How old a ghost of that time is.
-    fn age(&self, time: u16) -> u64 {
-        self.ticks_since(time) * self.aging
+/// The evictions from both lists.
+pub(super) struct Windows([Window; 2]);
+
+impl Windows {
+    /// So many evictions are remembered of each list.
+    pub(super) fn new(small: usize, main: usize) -> Self {
+        Self([Window::new(small, SMALL_TICKS), Window::new(main, MAIN_TICKS)])
     }
 }
 
 /// A ghost in its two bytes; 0 is none.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Packed(u16);
 
 impl Packed {
     fn new(fingerprint: u16, ghost: Ghost, time: u16) -> Self {
         Self(fingerprint << FINGERPRINT_SHIFT | (ghost as u16) << TIME_BITS | time)
-    }
-
-    fn fingerprint(self) -> u16 {
-        self.0 >> FINGERPRINT_SHIFT
     }
 
     fn ghost(self) -> Ghost {
@@ -108,119 +103,79 @@ impl Packed {
     }
 }
 
-/// The ghosts of a cache.
-pub(super) struct Ghosts {
-    buckets: Box<[[Packed; WAYS]]>,
-    windows: [Window; 2],
+/// Some ghosts, side by side in one word, that are looked at all at once: which one it will be cannot be
+/// foretold, and a wrong guess costs a processor more than to look at all of them.
+#[derive(Clone, Default)]
+pub(super) struct Bucket(u64);
+
+/// A number, in each of the four.
+const fn each(number: u16) -> u64 {
+    number as u64 * (u64::MAX / u16::MAX as u64)
 }
 
-impl Ghosts {
-    /// Remembers so many evictions from each list.
-    pub(super) fn new(small: usize, main: usize) -> Self {
-        let buckets = (small + main).div_ceil(WAYS);
-        let buckets = buckets + buckets / SPARE + 1;
-        Self {
-            buckets: vec![[Packed::default(); WAYS]; buckets].into(),
-            windows: [Window::new(small, SMALL_TICKS), Window::new(main, MAIN_TICKS)],
+/// The highest bit of each of the four.
+const HIGHEST: u64 = each(1 << (u16::BITS - 1));
+
+/// The number of each of the four.
+const WAY: u64 = 3 << 48 | 2 << 32 | 1 << 16;
+
+/// The highest bit of each of the four that is 0.
+fn zeros(word: u64) -> u64 {
+    !(((word & !HIGHEST) + !HIGHEST) | word) & HIGHEST
+}
+
+impl Bucket {
+    /// Notes that an entry was evicted whose key has these bits.
+    #[inline]
+    pub(super) fn add(&mut self, bits: u16, ghost: Ghost, Windows(windows): &mut Windows) {
+        windows[ghost as usize].go_on();
+        let packed = Packed::new(fingerprint(bits), ghost, windows[ghost as usize].now());
+        self.set(self.oldest(windows), packed.0);
+    }
+
+    /// The ghost that is oldest, as a part of its window, or none.
+    #[inline]
+    fn oldest(&self, [small, main]: &[Window; 2]) -> usize {
+        let is_main = (self.0 >> TIME_BITS & each(1)) * u64::from(u16::MAX);
+        let now = small.now ^ is_main & (small.now ^ main.now);
+        // One bit more, so that none borrows from its neighbour.
+        let ticks = ((now | each(TIME_MASK + 1)) - (self.0 & each(TIME_MASK))) & each(TIME_MASK);
+        let ages = ticks + (is_main & (ticks * (MAIN_AGING - 1)));
+        // What is none is older than any.
+        let ages = ages | zeros(self.0) >> 7;
+        let [a, b, c, d] = [0, 1, 2, 3].map(|way| ((ages << 2 | WAY) >> (way * u16::BITS)) as u16);
+        usize::from(a.max(b).max(c.max(d))) % WAYS
+    }
+
+    /// Whether a key with these bits is a ghost, which it then is no more.
+    #[inline]
+    pub(super) fn take(&mut self, bits: u16, Windows(windows): &Windows) -> Option<Returned> {
+        let differ = self.0 ^ each(fingerprint(bits) << FINGERPRINT_SHIFT);
+        let same = zeros(differ & each(u16::MAX << FINGERPRINT_SHIFT));
+        if same == 0 {
+            return None;
         }
-    }
-
-    /// Has the place of a key fetched.
-    pub(super) fn foresee(&self, hash: u32) {
-        self.buckets.get(self.place(hash).0).inspect(|bucket| prefetch(*bucket));
-    }
-
-    /// Notes that an entry was evicted.
-    pub(super) fn add(&mut self, hash: u32, ghost: Ghost) {
-        self.windows[ghost as usize].go_on();
-        let (bucket, fingerprint) = self.place(hash);
-        let windows = &self.windows;
-        let age = |packed: &Packed| match packed.0 {
-            0 => u64::MAX,
-            _ => windows[packed.ghost() as usize].age(packed.time()),
-        };
-        if let Some(oldest) = self.buckets[bucket].iter_mut().max_by_key(|packed| age(packed)) {
-            *oldest = Packed::new(fingerprint, ghost, windows[ghost as usize].now);
-        }
-    }
-
-    /// Whether a key is a ghost, which it then is no more.
-    pub(super) fn take(&mut self, hash: u32) -> Option<Returned> {
-        let (bucket, fingerprint) = self.place(hash);
-        let is_key = |packed: &&mut Packed| packed.fingerprint() == fingerprint;
-        let found = std::mem::take(self.buckets[bucket].iter_mut().find(is_key)?);
-        let window = self.windows[found.ghost() as usize];
+        let way = (same.trailing_zeros() / u16::BITS) as usize;
+        let found = self.get(way);
+        self.set(way, 0);
+        let ghost = found.ghost();
+        let window = &windows[ghost as usize];
         let evictions = window.evictions_since(found.time());
-        (evictions < window.len).then_some(Returned { ghost: found.ghost(), evictions })
+        (evictions < window.len).then_some(Returned { ghost, evictions })
     }
 
-    /// A key's bucket, and its fingerprint, which is never 0.
-    fn place(&self, hash: u32) -> (usize, u16) {
-        let mixed = u64::from(hash).wrapping_mul(0x4528_21E6_38D0_1377);
-        let fingerprint = (mixed >> 16) as u16 >> FINGERPRINT_SHIFT;
-        (super::spread((mixed >> 32) as u32, self.buckets.len()), fingerprint.max(1))
+    fn get(&self, way: usize) -> Packed {
+        Packed((self.0 >> (way as u32 * u16::BITS)) as u16)
+    }
+
+    fn set(&mut self, way: usize, packed: u16) {
+        let at = way as u32 * u16::BITS;
+        self.0 = self.0 & !(u64::from(u16::MAX) << at) | u64::from(packed) << at;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hash(n: u32) -> u32 {
-        // Twice, lest neighbours be spread more evenly than chance has it.
-        let once = u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((once ^ once >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
-    }
-
-    fn from(ghosts: &mut Ghosts, n: u32) -> Option<Ghost> {
-        ghosts.take(hash(n)).map(|returned| returned.ghost)
-    }
-
-    #[test]
-    fn evictions_are_remembered_for_their_window() {
-        let mut ghosts = Ghosts::new(8_000, 2_000);
-        (0..20_000).for_each(|n| ghosts.add(hash(n), Ghost::Small));
-        (20_000..25_000).for_each(|n| ghosts.add(hash(n), Ghost::Main));
-        let mut known = |keys: std::ops::Range<u32>, ghost| {
-            keys.filter(|n| from(&mut ghosts, *n) == Some(ghost)).count()
-        };
-        assert!(known(0..11_000, Ghost::Small) < 110);
-        assert!((5_200..=8_000).contains(&known(12_000..20_000, Ghost::Small)));
-        assert!(known(20_000..22_900, Ghost::Main) < 30);
-        assert!((1_300..=2_000).contains(&known(23_000..25_000, Ghost::Main)));
-        assert!(known(23_000..25_000, Ghost::Main) < 20, "a ghost is taken once");
-    }
-
-    #[test]
-    fn who_comes_back_brings_its_age() {
-        let mut ghosts = Ghosts::new(1_600, 400);
-        let mut right = 0;
-        for n in 0..10_000 {
-            ghosts.add(hash(n), Ghost::Small);
-            let returned = n.checked_sub(1_000).and_then(|early| ghosts.take(hash(early)));
-            right += returned.filter(|it| it.evictions.abs_diff(1_000) <= 100).iter().count();
-        }
-        assert!(right > 8_000, "{right}");
-        ghosts.add(hash(10_000), Ghost::Main);
-        let returned = Returned { ghost: Ghost::Main, evictions: 0 };
-        assert_eq!(ghosts.take(hash(10_000)), Some(returned));
-    }
-
-    #[test]
-    fn the_smallest_window_remembers_the_last_eviction() {
-        let mut ghosts = Ghosts::new(1, 0);
-        for n in 0..1_000 {
-            ghosts.add(hash(n), Ghost::Small);
-            assert_eq!(from(&mut ghosts, n), Some(Ghost::Small));
-        }
-        assert_eq!(from(&mut ghosts, 998), None);
-    }
-
-    #[test]
-    fn strangers_are_seldom_taken_for_ghosts() {
-        let mut ghosts = Ghosts::new(10_000, 2_500);
-        (0..10_000).for_each(|n| ghosts.add(hash(n), Ghost::Small));
-        let mistaken = (0..100_000).filter(|n| ghosts.take(hash(n + 1_000_000)).is_some()).count();
-        assert!(mistaken < 1_000, "{mistaken}");
-    }
+/// A key's fingerprint, of its high bits. It is never 0.
+#[inline]
+fn fingerprint(bits: u16) -> u16 {
+    (bits >> FINGERPRINT_SHIFT).max(1)
 }

@@ -17,7 +17,7 @@
 //! - *Small's share adapts*, as ARC has it (Megiddo and Modha, 2003): a key that comes back after it
 //!   left small too early makes the share larger, one that came back after it left main makes it
 //!   smaller, each by as much as its ghosts are rare.
-//! - *A place in full main is won* against the entry that would leave for it, by a [`sketch`] of how
+//! - *A place in full main is won* against the entry that would leave for it, by a [sketch] of how
 //!   often keys were wanted, as in TinyLFU. It takes note of misses, and of uses that are spent:
 //!   never of a hit. A tie is lost, which is what stands up to long loops.
 //! - *Ghosts of small live longer than the share heeds them.* A key that left small long ago would not
@@ -37,15 +37,15 @@
 //!
 //! The policy is a data structure without locks and clocks. It knows entries by their slots, what
 //! they weigh and a hash of their keys. Its memory beside the links, eight bytes per entry, is that
-//! of the history: about two bytes for the sketch and five for the ghosts, from when the cache is first
-//! full.
+//! of the [history]: two bytes for the sketch and six for the ghosts, from when the cache is first full.
 
 mod ghosts;
+mod history;
 mod mark;
 mod sketch;
 
-use self::ghosts::{Ghost, Ghosts, Returned};
-use self::sketch::Sketch;
+use self::ghosts::{Ghost, Returned};
+use self::history::History;
 use super::lists::{List, Lists};
 use super::table::Slot;
 
@@ -70,12 +70,22 @@ const STEP: f64 = 0.5;
 /// After so many turns of main's hand each entry has spent all its uses, if it was not used since.
 const MOST_TURNS: usize = 4;
 
+/// How far before main's hand is looked, and how far what is seen there is asked for.
+const SIGHT: usize = 4;
+const SOON: usize = 1;
+
 /// What the policy has to know of the entries in slots.
 pub(super) trait Entries {
     fn weight(&self, slot: Slot) -> u64;
 
     /// The entry of a slot that is on a list.
     fn get(&self, slot: Slot) -> Option<Held<'_>>;
+
+    /// Has a slot fetched.
+    fn foresee(&self, slot: Slot);
+
+    /// Has fetched what is known of the entry of a slot elsewhere, the slot being there; the hash of its key.
+    fn foresee_entry(&self, slot: Slot) -> Option<u32>;
 }
 
 /// An entry, as the policy sees it.
@@ -92,33 +102,51 @@ fn spread(hash: u32, len: usize) -> usize {
     ((u64::from(hash) * len as u64) >> 32) as usize
 }
 
-/// What is remembered of keys beyond the entries.
-struct History {
-    sketch: Sketch,
-    ghosts: Ghosts,
-    /// For so many entries.
-    entries: usize,
-}
-
-impl History {
-    /// A history that begins now: of each entry it is known that it was wanted once.
-    fn new(lists: &Lists, entries: &impl Entries) -> Self {
-        let count = held(lists);
-        let ghosts = |per_entry: f64| (count as f64 * per_entry).ceil() as usize;
-        let mut sketch = Sketch::new(count);
-        let slots = [List::Main, List::Small].into_iter().flat_map(|list| lists.slots(list));
-        slots.filter_map(|slot| entries.get(slot)).for_each(|held| sketch.note(held.hash));
-        Self {
-            sketch,
-            ghosts: Ghosts::new(ghosts(SMALL_GHOSTS), ghosts(MAIN_GHOSTS)),
-            entries: count,
-        }
-    }
+/// A history that begins now: of each entry it is known that it was wanted once.
+#[cold]
+fn begin(lists: &Lists, entries: &impl Entries) -> History {
+    let count = held(lists);
+    let ghosts = |per_entry: f64| (count as f64 * per_entry).ceil() as usize;
+    let mut history = History::new(count, ghosts(SMALL_GHOSTS), ghosts(MAIN_GHOSTS));
+    let slots = [List::Main, List::Small].into_iter().flat_map(|list| lists.slots(list));
+    slots.filter_map(|slot| entries.get(slot)).for_each(|held| history.note(held.hash));
+    history
 }
 
 /// How many found entries there are.
 fn held(lists: &Lists) -> usize {
     lists.len(List::Small) + lists.len(List::Main)
+}
+
+/// Goes before main's hand, where it turns on and on, and asks for what it will look at: entries that were
+/// used come one after the other.
+#[derive(Default)]
+struct Scout {
+    /// The slots before the hand, the nearest first.
+    slots: [Slot; SIGHT],
+    seen: usize,
+}
+
+impl Scout {
+    /// Looks further, and a place on with the hand, which was at this slot; the hash of the entry that the
+    /// hand will come to soon.
+    fn go_on(&mut self, hand: Slot, lists: &Lists, entries: &impl Entries) -> Option<u32> {
+        for _ in 0..2 {
+            let last = self.seen.checked_sub(1).map_or(hand, |last| self.slots[last]);
+            if self.seen == SIGHT {
+                break;
+            }
+            let Some(next) = lists.hotter(last) else { break };
+            lists.rings().foresee(next);
+            entries.foresee(next);
+            self.slots[self.seen] = next;
+            self.seen += 1;
+        }
+        let soon = self.slots[..self.seen].get(SOON).and_then(|slot| entries.foresee_entry(*slot));
+        self.slots.rotate_left(1);
+        self.seen = self.seen.saturating_sub(1);
+        soon
+    }
 }
 
 /// The policy of one store.
@@ -148,17 +176,9 @@ impl Adaptive {
         self.quota = quota(capacity, self.share);
     }
 
-    /// Has fetched what is known of a key that was missed, and is about to be [admitted](Self::admit).
+    /// Has fetched what is remembered of a key that is about to be [admitted](Self::admit), or evicted.
     pub(super) fn foresee(&self, hash: u32) {
-        if let Some(history) = &self.history {
-            history.sketch.foresee(hash);
-            history.ghosts.foresee(hash);
-        }
-    }
-
-    /// The same for a key that may be evicted soon.
-    pub(super) fn foresee_loss(&self, hash: u32) {
-        self.history.as_ref().inspect(|history| history.ghosts.foresee(hash));
+        self.history.as_ref().inspect(|history| history.foresee(hash));
     }
 
     /// Where the entry of a key that was missed is to go, and which entry has to make room for it in
@@ -171,9 +191,8 @@ impl Adaptive {
         entries: &impl Entries,
     ) -> (List, Option<Slot>) {
         let Some(history) = &mut self.history else { return (List::Small, None) };
-        history.sketch.note(hash);
-        let Some(returned) = history.ghosts.take(hash) else { return (List::Small, None) };
-        if !is_late(returned, history.entries) {
+        let Some(returned) = history.note_missed(hash) else { return (List::Small, None) };
+        if !is_late(returned, history.entries()) {
             self.adapt(returned.ghost, lists);
         }
         let is_full = lists.weight(List::Small) + lists.weight(List::Main)
@@ -254,10 +273,14 @@ impl Adaptive {
     /// Turns main's hand to the next entry that has no uses left; but not for ever, where hits that
     /// go on meanwhile see to it that there is none.
     fn turn<'e>(&mut self, lists: &mut Lists, entries: &'e impl Entries) -> Option<Held<'e>> {
+        let mut scout = Scout::default();
         for _ in 0..lists.len(List::Main) * MOST_TURNS {
             let held = entries.get(lists.coldest(List::Main)?)?;
             if !held.mark.spend() {
                 return Some(held);
+            }
+            if let Some(hash) = scout.go_on(held.slot, lists, entries) {
+                self.foresee(hash);
             }
             self.note(held.hash);
             if self.defender == Some(held.hash) {
@@ -271,25 +294,25 @@ impl Adaptive {
 
     fn note(&mut self, hash: u32) {
         if let Some(history) = &mut self.history {
-            history.sketch.note(hash);
+            history.note(hash);
         }
     }
 
     /// Whether a key is wanted more than another; a tie is lost.
     fn wins(&self, hash: u32, other: u32) -> bool {
-        let estimate = |hash| self.history.as_ref().map_or(0, |h| h.sketch.estimate(hash));
+        let estimate = |hash| self.history.as_ref().map_or(0, |h| h.estimate(hash));
         estimate(hash) > estimate(other)
     }
 
     /// Makes a key a ghost.
     fn remember(&mut self, hash: u32, ghost: Ghost, lists: &Lists, entries: &impl Entries) {
         // Weights differ, and the capacity can change: a history that is far too short is begun anew.
-        let is_too_short = |history: &History| held(lists) / 2 > history.entries;
+        let is_too_short = |history: &History| held(lists) / 2 > history.entries();
         if self.history.as_ref().is_none_or(is_too_short) {
-            self.history = Some(History::new(lists, entries));
+            self.history = Some(begin(lists, entries));
         }
         if let Some(history) = &mut self.history {
-            history.ghosts.add(hash, ghost);
+            history.remember(hash, ghost);
         }
     }
 

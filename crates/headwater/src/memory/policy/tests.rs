@@ -29,6 +29,12 @@ impl Entries for Shelf {
         let key = self.keys[slot as usize].expect("the policy asks for what is there");
         Some(Held { slot, hash: hash(key), mark: self.mark(slot) })
     }
+
+    fn foresee(&self, _: Slot) {}
+
+    fn foresee_entry(&self, slot: Slot) -> Option<u32> {
+        self.get(slot).map(|held| held.hash)
+    }
 }
 
 fn hash(key: u32) -> u32 {

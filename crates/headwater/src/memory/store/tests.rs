@@ -209,7 +209,9 @@ fn random_operations_leave_every_count_and_link_right() {
 #[test]
 fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
-    shelf.with(|store| store.writer.set_limits(Limits { most: 2, usual: 2, patience: 1 }));
+    shelf.with(|store| {
+        store.writer.set_limits(Limits { most: 2, usual: 2, patience: 1, are_slots_told: true });
+    });
     assert_eq!(shelf.put(1, 1), (true, 0));
     assert_eq!(shelf.put(2, 1), (true, 0));
     let clock = Clock::new(At(at(0)));

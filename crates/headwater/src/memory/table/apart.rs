@@ -6,8 +6,7 @@
 //! after them. A slot stays in its place as long as it is listed.
 
 use super::super::policy::Uses;
-use super::form::{Bucket, Form, IsIt, Sought, Turn};
-use super::index::Index;
+use super::form::{Bucket, Form, IsIt, Place, Sought, Turn};
 use super::prefetch::{self, prefetch, prefetch_at};
 use super::slots::{Cell, Content, Node, Slot, Slots};
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -339,17 +338,27 @@ where
         })
     }
 
+    #[inline(always)]
+    unsafe fn find_still<'a>(
+        bucket: &'a Tagged,
+        slots: &'a Slots<Pair<K::Owned, V>>,
+        turn: Turn,
+        hash: u32,
+        is_it: impl IsIt<K::Owned>,
+    ) -> Sought<Node<'a, Self>> {
+        // SAFETY: the caller says so.
+        unsafe { Self::find(bucket, slots, turn, hash, is_it) }
+    }
+
     unsafe fn look<'a>(
-        _: &'a Index<Tagged>,
-        _: Slot,
+        _: impl FnOnce() -> Option<Place<'a, Self>>,
         cell: &'a Cell<Pair<K::Owned, V>>,
     ) -> Option<Self::Seen<'a>> {
         Some(cell)
     }
 
     unsafe fn uses_of<'a>(
-        _: &'a Index<Tagged>,
-        _: Slot,
+        _: impl FnOnce() -> Option<Place<'a, Self>>,
         cell: &'a Cell<Pair<K::Owned, V>>,
     ) -> Option<Uses<'a>> {
         Some(Uses::new(&cell.uses, 0))
@@ -374,6 +383,10 @@ where
             unsafe { (*cell.content.value.get()).write(value) };
         }
         Listed { slot, key: hint }
+    }
+
+    fn alone(_: &Node<'_, Self>) -> Option<(K::Owned, Option<V>)> {
+        None
     }
 
     fn leave(_: &Node<'_, Self>) {}
@@ -419,6 +432,11 @@ where
 
     #[inline(always)]
     fn is_plain(_: &Node<'_, Self>) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn is_bare(_: &Node<'_, Self>) -> bool {
         false
     }
 

@@ -4,7 +4,6 @@
 //! the index holds, what a slot holds, and how an entry is looked at and taken out.
 
 use super::super::policy::Uses;
-use super::index::Index;
 use super::slots::{Cell, Content, Node, Slot, Slots};
 
 /// Tells the key that is looked for from others.
@@ -13,6 +12,7 @@ pub(in crate::memory) trait IsIt<K>: Fn(&K) -> bool + Copy {}
 impl<K, T: Fn(&K) -> bool + Copy> IsIt<K> for T {}
 
 /// What became of a look into a bucket.
+#[derive(Clone, Copy)]
 pub(in crate::memory) enum Sought<T> {
     Found(T),
     Missing,
@@ -75,6 +75,9 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     fn foresee(&self);
 }
 
+/// A bucket of a form's index, and a place in it.
+pub(in crate::memory) type Place<'a, F> = (&'a <F as Form>::Bucket, usize);
+
 /// Which part of an entry is kept where.
 pub(in crate::memory) trait Form: Sized + 'static {
     type Key: Eq + Clone + 'static;
@@ -114,23 +117,33 @@ pub(in crate::memory) trait Form: Sized + 'static {
         is_it: impl IsIt<Self::Key>,
     ) -> Sought<Node<'a, Self>>;
 
-    /// What is seen of the entry in a cell, which the index lists.
+    /// The same for who holds the lock, and so knows that nothing changes meanwhile.
+    ///
+    /// # Safety
+    /// As of [`find`](Self::find), and nobody may change the bucket meanwhile.
+    unsafe fn find_still<'a>(
+        bucket: &'a Self::Bucket,
+        slots: &'a Slots<Self::Content>,
+        turn: Turn,
+        hash: u32,
+        is_it: impl IsIt<Self::Key>,
+    ) -> Sought<Node<'a, Self>>;
+
+    /// What is seen of the entry in a cell, which is listed there.
     ///
     /// # Safety
     /// It has to stay in its slot for `'a`.
     unsafe fn look<'a>(
-        index: &'a Index<Self::Bucket>,
-        slot: Slot,
+        listed: impl FnOnce() -> Option<Place<'a, Self>>,
         cell: &'a Cell<Self::Content>,
     ) -> Option<Self::Seen<'a>>;
 
-    /// Where the uses of the entry in a cell are counted, which the index lists.
+    /// Where the uses of the entry in a cell are counted, which is listed there.
     ///
     /// # Safety
     /// As of [`look`](Self::look).
     unsafe fn uses_of<'a>(
-        index: &'a Index<Self::Bucket>,
-        slot: Slot,
+        listed: impl FnOnce() -> Option<Place<'a, Self>>,
         cell: &'a Cell<Self::Content>,
     ) -> Option<Uses<'a>>;
 
@@ -148,6 +161,10 @@ pub(in crate::memory) trait Form: Sized + 'static {
         value: Option<Self::Value>,
         whereabouts: Self::Whereabouts,
     ) -> <Self::Bucket as Bucket>::Item;
+
+    /// Key and value of an entry in whose slot nobody looks any more as soon as it is not listed. Who looks
+    /// it up has copied all that there is to it.
+    fn alone(node: &Node<'_, Self>) -> Option<(Self::Key, Option<Self::Value>)>;
 
     /// What has to be kept when it is not listed any more.
     fn leave(node: &Node<'_, Self>) -> Self::Left;
@@ -186,6 +203,9 @@ pub(in crate::memory) trait Form: Sized + 'static {
 
     /// Whether it is known without a look into the cell that the entry is found and has no end.
     fn is_plain(node: &Node<'_, Self>) -> bool;
+
+    /// Whether it is known that there is nothing to it but key and value; then nobody may look into the cell.
+    fn is_bare(node: &Node<'_, Self>) -> bool;
 
     fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<Self::Content>;
 

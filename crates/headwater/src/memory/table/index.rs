@@ -78,11 +78,11 @@ impl<B: Bucket> Index<B> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Has the bucket fetched where something is listed.
+    /// Has the bucket fetched where something is listed, and the one that counts it as elsewhere.
     pub(super) fn prefetch(&self, hash: u32, spot: Spot) {
-        match spot.bucket() {
-            Spot::HOME => self.home(hash).foresee(),
-            _ => self.second(hash).foresee(),
+        self.home(hash).foresee();
+        if spot.bucket() != Spot::HOME {
+            self.second(hash).foresee();
         }
     }
 
@@ -113,7 +113,12 @@ impl<B: Bucket> Index<B> {
         hash: u32,
         look: impl Fn(&'a B, Turn) -> Sought<T>,
     ) -> Option<T> {
-        for bucket in self.later(hash) {
+        match look(self.second(hash), Turn::Later) {
+            Sought::Found(it) => return Some(it),
+            Sought::Missing => return None,
+            Sought::Further => {}
+        }
+        for bucket in self.later(hash).skip(1) {
             match look(bucket, Turn::Later) {
                 Sought::Found(it) => return Some(it),
                 Sought::Missing => return None,
@@ -150,13 +155,14 @@ impl<B: Bucket> Index<B> {
     fn insert_further(&self, hash: u32, item: B::Item) -> Spot {
         // Before the item is listed: who does not find it in a bucket has to look on.
         self.home(hash).let_pass(Turn::Home, hash);
-        let mut bucket = Spot::SECOND;
+        if let Some(place) = self.second(hash).insert(hash, item) {
+            return Spot::new(Spot::SECOND, place);
+        }
         for later in self.later(hash) {
             if let Some(place) = later.insert(hash, item) {
-                return Spot::new(bucket, place);
+                return Spot::new(Spot::FURTHER, place);
             }
             later.let_pass(Turn::Later, hash);
-            bucket = Spot::FURTHER;
         }
         unreachable!("there is room");
     }
@@ -168,27 +174,35 @@ impl<B: Bucket> Index<B> {
         }
     }
 
-    /// Takes out a slot that is listed there.
-    pub(super) fn remove(&self, hash: u32, slot: Slot, spot: Spot) {
-        let Some((found, place)) = self.place(hash, slot, spot) else { return };
-        found.remove(place);
+    /// Takes out what is listed there, in this bucket and this place of it.
+    pub(super) fn remove(&self, hash: u32, (bucket, place): (&B, usize), spot: Spot) {
+        bucket.remove(place);
         if spot.bucket() != Spot::HOME {
             self.home(hash).take_back(Turn::Home, hash);
-            let passed = self.later(hash).take_while(|bucket| !std::ptr::eq(*bucket, found));
-            passed.for_each(|bucket| bucket.take_back(Turn::Later, hash));
+        }
+        if spot.bucket() >= Spot::FURTHER {
+            self.take_back(hash, bucket);
         }
         self.len.store(self.len() - 1, Ordering::Relaxed);
     }
 
+    /// Counts one less that passed the buckets before this one, from the second on.
+    #[inline(never)]
+    fn take_back(&self, hash: u32, found: &B) {
+        let passed = self.later(hash).take_while(|bucket| !std::ptr::eq(*bucket, found));
+        passed.for_each(|bucket| bucket.take_back(Turn::Later, hash));
+    }
+
     /// The bucket and the place in it of a slot that is listed there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&self, hash: u32, slot: Slot, spot: Spot) -> Option<(&B, usize)> {
         let bucket = match spot.bucket() {
             Spot::HOME => self.home(hash),
             Spot::SECOND => self.second(hash),
             _ => return self.place_further(hash, slot),
         };
-        (bucket.slot_at(spot.place()) == slot).then_some((bucket, spot.place()))
+        debug_assert_eq!(bucket.slot_at(spot.place()), slot, "it is listed there");
+        Some((bucket, spot.place()))
     }
 
     #[inline(never)]

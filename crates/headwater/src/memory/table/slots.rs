@@ -52,6 +52,8 @@ impl Lane {
 
 /// The entry has something in a lane that ends its life.
 const HAS_END: u8 = Lane::Expiry.bit() | Lane::IdleEnd.bit();
+/// The entry has something in any lane.
+const IN_LANES: u8 = (1 << LANES) - 1;
 /// The entry says that its key is absent: there is no value.
 const IS_ABSENT: u8 = 1 << 4;
 /// The slot holds an entry, be it one that has left and may still be read.
@@ -145,6 +147,12 @@ impl<C: Content> Cell<C> {
     pub(super) fn has_end(&self) -> bool {
         self.state() & HAS_END != 0
     }
+
+    /// Whether its entry has a value, and nothing beside it and its key.
+    #[inline(always)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.state() & (IN_LANES | IS_ABSENT) == 0
+    }
 }
 
 /// The slots of a cache. Pointers are those of the segments less the place of their first slot, so
@@ -203,6 +211,7 @@ impl Stock {
         })
     }
 
+    #[inline(always)]
     fn holds(&self, place: u32) -> bool {
         let segment = segment_of(place);
         place.wrapping_sub(1 << segment) < self.lens[segment]
@@ -266,10 +275,15 @@ impl<C: Content> Slots<C> {
         unsafe { &*segment.wrapping_add(place as usize) }
     }
 
-    /// Whether an entry that has not left is in the slot.
-    pub(super) fn is_live(&self, stock: &Stock, slot: Slot) -> bool {
+    /// The cell of a slot, if an entry that has not left is in it.
+    #[inline(always)]
+    pub(super) fn live(&self, stock: &Stock, slot: Slot) -> Option<&Cell<C>> {
+        if !stock.holds(place_of(slot)) {
+            return None;
+        }
         // SAFETY: the stock says that there is memory for the slot.
-        stock.holds(place_of(slot)) && unsafe { self.cell(slot) }.state() & IS_LIVE != 0
+        let cell = unsafe { self.cell(slot) };
+        (cell.state() & IS_LIVE != 0).then_some(cell)
     }
 
     /// Has a slot fetched.
@@ -280,7 +294,7 @@ impl<C: Content> Slots<C> {
         }
     }
 
-    /// Notes what an entry has beside its key and value, before these are kept.
+    /// Notes what an entry has beside its key and value, before these are kept, and on which list it will be.
     ///
     /// # Safety
     /// The slot was taken from the stock, holds nothing, and no other thread knows it.
@@ -289,14 +303,15 @@ impl<C: Content> Slots<C> {
         stock: &Stock,
         slot: Slot,
         hash: u32,
+        list: List,
         is_found: bool,
-        notes: [Option<u64>; LANES],
+        notes: &[Option<u64>; LANES],
     ) -> &Cell<C> {
         // SAFETY: it was taken.
         let cell = unsafe { self.cell(slot) };
         cell.set_hash(hash);
         C::forget_uses(&cell.uses);
-        cell.queue().enter(List::Main);
+        cell.queue().enter(list);
         let mut state = IS_FULL | IS_LIVE | if is_found { 0 } else { IS_ABSENT };
         for lane in Lane::ALL {
             if let Some(note) = notes[lane as usize] {

@@ -1,3 +1,4 @@
+use super::super::lists::List;
 use super::apart::Listed;
 use super::form::{Bucket, Sought};
 use super::index::{Index, Spot};
@@ -17,7 +18,7 @@ fn model<B: Bucket>(hashes: u32, told_apart: u32, item: impl Fn(Slot) -> B::Item
         let slot = random.u32(1..100);
         match listed.get(&slot).copied() {
             Some((hash, spot)) if random.bool() => {
-                index.remove(hash, slot, spot);
+                index.remove(hash, index.place(hash, slot, spot).unwrap(), spot);
                 listed.remove(&slot);
             }
             Some((hash, spot)) => {
@@ -52,7 +53,9 @@ fn model<B: Bucket>(hashes: u32, told_apart: u32, item: impl Fn(Slot) -> B::Item
         expected.sort_unstable();
         assert_eq!(slots, expected);
     }
-    listed.iter().for_each(|(slot, (hash, spot))| index.remove(*hash, *slot, *spot));
+    for (slot, (hash, spot)) in listed {
+        index.remove(hash, index.place(hash, slot, spot).unwrap(), spot);
+    }
     assert!(index.is_orderly() || hashes < told_apart);
 }
 
@@ -75,7 +78,8 @@ fn buckets_per_miss<B: Bucket>(item: impl Fn(Slot) -> B::Item) -> f64 {
     let mut spots: Vec<Spot> = (0..ENTRIES).map(|at| put(&hashes, at)).collect();
     for _ in 0..20 * ENTRIES {
         let at = random.u32(..ENTRIES);
-        index.remove(hashes[at as usize], at + 1, spots[at as usize]);
+        let place = index.place(hashes[at as usize], at + 1, spots[at as usize]);
+        index.remove(hashes[at as usize], place.unwrap(), spots[at as usize]);
         hashes[at as usize] = random.u32(..);
         spots[at as usize] = put(&hashes, at);
     }
@@ -123,7 +127,7 @@ fn there_are_slots_for_half_of_their_numbers_and_more_however_they_are_cut() {
 }
 
 fn limits(most: usize, patience: usize) -> Limits {
-    Limits { most, usual: most, patience }
+    Limits { most, usual: most, patience, are_slots_told: false }
 }
 
 /// Puts an entry by a number whose hash is itself.
@@ -139,7 +143,7 @@ fn put<F: Form<Key = K>, K: From<u32> + Copy + Eq>(
         writer.lift(held, Cause::Replaced, |_| ());
     }
     let notes = [None, None, Some(u64::from(key)), None];
-    assert!(writer.insert(key, key.into(), Some(value), notes).is_ok());
+    assert!(writer.insert(key, key.into(), Some(value), List::Main, &notes).is_ok());
     writer.settle(Freeing::Together, true, removals);
 }
 
@@ -217,7 +221,7 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
         (20, None, [None; LANES]),
         (30, Some(30), [Some(9), None, None, None]),
     ] {
-        locked.parts().0.insert(key as u32, key, value, notes).unwrap();
+        locked.parts().0.insert(key as u32, key, value, List::Main, &notes).unwrap();
     }
     assert_eq!([10, 20, 30, 40].map(glance), [10, 1, 1, 0]);
     let node = locked.parts().0.find(10, |held| *held == 10).map(Node::slot).unwrap();

@@ -13,8 +13,7 @@
 //! keeps them apart.
 
 use super::super::policy::Uses;
-use super::form::{Bucket, Form, IsIt, Sought, Turn};
-use super::index::Index;
+use super::form::{Bucket, Form, IsIt, Place, Sought, Turn};
 use super::prefetch::prefetch;
 use super::slots::{Cell, Node, Slot, Slots};
 use super::tags::{matching, place_of};
@@ -136,6 +135,8 @@ pub(in crate::memory) struct Seen<'a> {
     pub(super) key: u64,
     pub(super) value: u64,
     pub(super) is_special: bool,
+    /// There is nothing in its slot that is more than the hash of its key.
+    is_bare: bool,
     uses: Uses<'a>,
 }
 
@@ -180,6 +181,47 @@ impl Inlined {
         fence(Ordering::Acquire);
         // It never goes back, so it is not what it was before an odd one.
         self.version.load(Ordering::Relaxed) == version & !1
+    }
+
+    /// The place of a key.
+    #[inline(always)]
+    fn seek(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Sought<(usize, Listed)> {
+        let tags = self.tags();
+        let both = matching(tags, plain(hash)) | matching(tags, special(hash));
+        match self.place_of(both, is_it) {
+            Some(place) => Sought::Found((place, self.get(place))),
+            None if passed(tags, turn, hash) == 0 => Sought::Missing,
+            None => Sought::Further,
+        }
+    }
+
+    /// What was found there, with what its slot says.
+    ///
+    /// # Safety
+    /// There has to be memory for its slot.
+    #[inline(always)]
+    unsafe fn see<'a>(
+        &'a self,
+        sought: Sought<(usize, Listed)>,
+        slots: &'a Slots<()>,
+    ) -> Sought<Node<'a, Within>> {
+        match sought {
+            Sought::Found((place, listed)) => {
+                let slot = listed.slot;
+                // SAFETY: the caller says so.
+                let seen = self.seen(place, listed, unsafe { slots.cell(slot) });
+                Sought::Found(Node { slot, slots, seen })
+            }
+            Sought::Missing => Sought::Missing,
+            Sought::Further => Sought::Further,
+        }
+    }
+
+    #[inline(always)]
+    fn seen(&self, place: usize, listed: Listed, cell: &Cell<()>) -> Seen<'_> {
+        let Listed { key, value, is_special, .. } = listed;
+        let uses = Uses::new(&self.uses, place);
+        Seen { key, value, is_special, is_bare: cell.is_bare(), uses }
     }
 
     fn tags(&self) -> u64 {
@@ -329,44 +371,45 @@ impl Form for Within {
         let mut tries = 0;
         loop {
             let version = bucket.version.load(Ordering::Acquire);
-            let tags = bucket.tags.load(Ordering::Relaxed);
-            let both = matching(tags, plain(hash)) | matching(tags, special(hash));
-            let place = bucket.place_of(both, is_it);
-            let found = place.map(|place| (place, bucket.get(place)));
+            let sought = bucket.seek(turn, hash, is_it);
+            // Before its slot is looked at: it may be two halves of different ones.
             if bucket.is_still(version) {
-                return match found {
-                    Some((place, Listed { slot, key, value, is_special, .. })) => {
-                        let uses = Uses::new(&bucket.uses, place);
-                        Sought::Found(Node {
-                            slot,
-                            slots,
-                            seen: Seen { key, value, is_special, uses },
-                        })
-                    }
-                    None if passed(tags, turn, hash) == 0 => Sought::Missing,
-                    None => Sought::Further,
-                };
+                // SAFETY: it was listed, so there is memory for it.
+                let sought = unsafe { bucket.see(sought, slots) };
+                // If the entry has left, another may be in the slot.
+                if bucket.is_still(version) {
+                    return sought;
+                }
             }
             pause(&mut tries);
         }
     }
 
+    #[inline(always)]
+    unsafe fn find_still<'a>(
+        bucket: &'a Inlined,
+        slots: &'a Slots<()>,
+        turn: Turn,
+        hash: u32,
+        is_it: impl IsIt<u64>,
+    ) -> Sought<Node<'a, Self>> {
+        // SAFETY: it is listed.
+        unsafe { bucket.see(bucket.seek(turn, hash, is_it), slots) }
+    }
+
     unsafe fn look<'a>(
-        index: &'a Index<Inlined>,
-        slot: Slot,
+        listed: impl FnOnce() -> Option<Place<'a, Self>>,
         cell: &'a Cell<()>,
     ) -> Option<Seen<'a>> {
-        let (bucket, place) = index.place(cell.hash(), slot, cell.spot())?;
-        let Listed { key, value, is_special, .. } = bucket.get(place);
-        Some(Seen { key, value, is_special, uses: Uses::new(&bucket.uses, place) })
+        let (bucket, place) = listed()?;
+        Some(bucket.seen(place, bucket.get(place), cell))
     }
 
     unsafe fn uses_of<'a>(
-        index: &'a Index<Inlined>,
-        slot: Slot,
-        cell: &'a Cell<()>,
+        listed: impl FnOnce() -> Option<Place<'a, Self>>,
+        _: &'a Cell<()>,
     ) -> Option<Uses<'a>> {
-        let (bucket, place) = index.place(cell.hash(), slot, cell.spot())?;
+        let (bucket, place) = listed()?;
         Some(Uses::new(&bucket.uses, place))
     }
 
@@ -375,6 +418,10 @@ impl Form for Within {
     unsafe fn keep(cell: &Cell<()>, slot: Slot, key: u64, value: Option<u64>, (): ()) -> Listed {
         let is_special = value.is_none() || cell.has_end();
         Listed { slot, key, value: value.unwrap_or(0), is_special, uses: 0 }
+    }
+
+    fn alone(node: &Node<'_, Self>) -> Option<(u64, Option<u64>)> {
+        node.seen.is_bare.then(|| Self::leave(node))
     }
 
     fn leave(node: &Node<'_, Self>) -> Self::Left {
@@ -404,6 +451,11 @@ impl Form for Within {
     #[inline(always)]
     fn is_plain(node: &Node<'_, Self>) -> bool {
         !node.seen.is_special
+    }
+
+    #[inline(always)]
+    fn is_bare(node: &Node<'_, Self>) -> bool {
+        node.seen.is_bare
     }
 
     fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<()> {

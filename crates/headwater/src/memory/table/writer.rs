@@ -1,8 +1,9 @@
 //! What the one who holds the lock can do.
 
+use super::super::lists::List;
 use super::super::policy::Mark;
-use super::form::{Bucket, Form, IsIt};
-use super::index::Index;
+use super::form::{Bucket, Form, IsIt, Place};
+use super::index::{Index, Spot};
 use super::readers;
 use super::records::Reader;
 use super::shared::Shared;
@@ -46,6 +47,8 @@ pub(in crate::memory) struct Limits {
     pub(in crate::memory) usual: usize,
     /// How many of those that left may wait until they are freed together.
     pub(in crate::memory) patience: usize,
+    /// Who looks something up says later on which slot that was in, whatever is in it.
+    pub(in crate::memory) are_slots_told: bool,
 }
 
 impl Limits {
@@ -82,10 +85,15 @@ pub(super) struct Book<F: Form> {
     stock: Stock,
     /// An entry that was lifted, and is still listed: its hash and its slot.
     lifted: Option<(u32, Slot)>,
+    /// What left and is in its slot no more.
+    gone: Vec<Gone<F>>,
     leavers: Vec<Leaver<F>>,
     indexes: Vec<OldIndex<F>>,
     batches: VecDeque<Batch<F>>,
 }
+
+/// Key and value of what left, and why it did.
+type Gone<F> = (<F as Form>::Key, Option<<F as Form>::Value>, Cause);
 
 impl<F: Form> Book<F> {
     /// A book, and the index that readers are to see.
@@ -96,6 +104,7 @@ impl<F: Form> Book<F> {
             index: OldIndex(index),
             stock: Stock::new(),
             lifted: None,
+            gone: Vec::new(),
             leavers: Vec::new(),
             indexes: Vec::new(),
             batches: VecDeque::new(),
@@ -174,16 +183,18 @@ impl<'a, F: Form> Writer<'a, F> {
         is_it: impl IsIt<F::Key>,
     ) -> Option<Node<'_, F>> {
         let slots = &self.shared.slots;
-        // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only (3).
-        self.index()
-            .find(hash, move |bucket, turn| unsafe { F::find(bucket, slots, turn, hash, is_it) })
+        // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only, as buckets are
+        // changed by it only (3).
+        self.index().find(hash, move |bucket, turn| unsafe {
+            F::find_still(bucket, slots, turn, hash, is_it)
+        })
     }
 
     /// The entry of a slot, if one is there that has not left.
     pub(in crate::memory) fn node(&self, slot: Slot) -> Option<Node<'_, F>> {
         let cell = self.cell(slot)?;
         // SAFETY: who has not left is listed (1), and is emptied by `&mut self` only (3).
-        let seen = unsafe { F::look(self.index(), slot, cell) }?;
+        let seen = unsafe { F::look(|| self.place(slot, cell), cell) }?;
         Some(Node { slot, slots: &self.shared.slots, seen })
     }
 
@@ -191,7 +202,7 @@ impl<'a, F: Form> Writer<'a, F> {
     pub(in crate::memory) fn mark(&self, slot: Slot) -> Option<(u32, Mark<'_>)> {
         let cell = self.cell(slot)?;
         // SAFETY: as in `node`.
-        let uses = unsafe { F::uses_of(self.index(), slot, cell) }?;
+        let uses = unsafe { F::uses_of(|| self.place(slot, cell), cell) }?;
         Some((cell.hash(), Mark::new(uses, cell.queue())))
     }
 
@@ -201,10 +212,15 @@ impl<'a, F: Form> Writer<'a, F> {
     }
 
     /// The cell of an entry that has not left.
+    #[inline(always)]
     fn cell(&self, slot: Slot) -> Option<&Cell<F::Content>> {
-        let is_live = self.shared.slots.is_live(&self.book.stock, slot);
-        // SAFETY: there is memory for the slot of a live entry.
-        is_live.then(|| unsafe { self.shared.slots.cell(slot) })
+        self.shared.slots.live(&self.book.stock, slot)
+    }
+
+    /// Where the entry in a cell is listed.
+    #[inline(always)]
+    fn place(&self, slot: Slot, cell: &Cell<F::Content>) -> Option<Place<'_, F>> {
+        self.index().place(cell.hash(), slot, cell.spot())
     }
 
     /// Has the entry of a slot that is there fetched, for a [`node`](Self::node) soon.
@@ -231,59 +247,78 @@ impl<'a, F: Form> Writer<'a, F> {
 }
 
 impl<F: Form> Writer<'_, F> {
-    /// Stores an entry of a key that is not there, or in place of the one of that key that was
+    /// Stores an entry of a key that is not there, which is to be on this list, or in place of the one of that key that was
     /// [lifted](Self::lift) just before. Hands it back if there is no memory for one more.
     pub(in crate::memory) fn insert(
         &mut self,
         hash: u32,
         key: F::Key,
         value: Option<F::Value>,
-        notes: [Option<u64>; LANES],
+        list: List,
+        notes: &[Option<u64>; LANES],
     ) -> Result<Slot, (F::Key, Option<F::Value>)> {
         // First, because it may panic.
         let whereabouts = F::whereabouts(&key);
         let Some(slot) = self.take_slot() else { return Err((key, value)) };
         let (slots, stock) = (&self.shared.slots, &self.book.stock);
         // SAFETY: the slot was just taken, so that it holds nothing, and is not in the index.
-        let cell = unsafe { slots.begin(stock, slot, hash, value.is_some(), notes) };
+        let cell = unsafe { slots.begin(stock, slot, hash, list, value.is_some(), notes) };
         // SAFETY: as above.
         let item = unsafe { F::keep(cell, slot, key, value, whereabouts) };
-        let replaced = self.book.lifted.filter(|(of, _)| *of == hash);
-        if replaced.is_none() {
-            self.unlink_lifted();
-        }
-        if replaced.is_none() && !self.index().has_room() {
-            self.renew_index();
-        }
-        let spot = match replaced {
-            Some((_, old)) => {
-                // SAFETY: the slot of one who was lifted is not free before it was unlinked and settled.
-                let spot = unsafe { self.shared.slots.cell(old) }.spot();
-                self.index().replace(hash, old, spot, item);
-                self.book.lifted = None;
-                spot
-            }
-            None => self.index().insert(hash, item),
+        let spot = match self.book.lifted.take() {
+            Some(lifted) => self.insert_after(lifted, hash, item),
+            None => self.list(hash, item),
         };
         cell.note_spot(spot);
         Ok(slot)
     }
 
+    #[inline(always)]
+    fn list(&mut self, hash: u32, item: <F::Bucket as Bucket>::Item) -> Spot {
+        if !self.index().has_room() {
+            self.renew_index();
+        }
+        self.index().insert(hash, item)
+    }
+
+    /// Lists an entry when another was lifted, whose place it takes if they have the same key.
+    #[inline(never)]
+    fn insert_after(
+        &mut self,
+        (lifted, old): (u32, Slot),
+        hash: u32,
+        item: <F::Bucket as Bucket>::Item,
+    ) -> Spot {
+        if lifted != hash {
+            self.unlink(lifted, old);
+            return self.list(hash, item);
+        }
+        // SAFETY: the slot of one who was lifted is not free before it was unlinked and settled.
+        let spot = unsafe { self.shared.slots.cell(old) }.spot();
+        self.index().replace(hash, old, spot, item);
+        spot
+    }
+
+    #[inline(always)]
     fn take_slot(&mut self) -> Option<Slot> {
+        self.book.stock.take().or_else(|| self.take_new_slot())
+    }
+
+    #[cold]
+    fn take_new_slot(&mut self) -> Option<Slot> {
         let Book { stock, limits, .. } = &mut *self.book;
-        stock.take().or_else(|| {
-            // Those that left may be read for longer than patience has it.
-            let waiting = limits.usual / GROWTH_BEYOND + limits.patience + 1;
-            let wanted = |entries: usize| {
-                let slots = entries.saturating_add(waiting);
-                slots.checked_sub(stock.allocated()).filter(|more| *more > 0)
-            };
-            let wanted = wanted(limits.usual).or_else(|| wanted(limits.most)).unwrap_or(0);
-            self.shared.slots.grow(stock, wanted, F::SLOT_BITS).then(|| stock.take()).flatten()
-        })
+        // Those that left may be read for longer than patience has it.
+        let waiting = limits.usual / GROWTH_BEYOND + limits.patience + 1;
+        let wanted = |entries: usize| {
+            let slots = entries.saturating_add(waiting);
+            slots.checked_sub(stock.allocated()).filter(|more| *more > 0)
+        };
+        let wanted = wanted(limits.usual).or_else(|| wanted(limits.most)).unwrap_or(0);
+        self.shared.slots.grow(stock, wanted, F::SLOT_BITS).then(|| stock.take()).flatten()
     }
 
     /// Moves what is listed into an index that has room for more.
+    #[cold]
     fn renew_index(&mut self) {
         let len = self.index().len();
         let Limits { most, usual, .. } = self.book.limits;
@@ -308,9 +343,33 @@ impl<F: Form> Writer<'_, F> {
         cause: Cause,
         seen: impl FnOnce(Node<'_, F>) -> R,
     ) -> Option<R> {
-        let seen = self.lift(slot, cause, seen);
         self.unlink_lifted();
-        seen
+        let cell = self.cell(slot)?;
+        let (hash, spot) = (cell.hash(), cell.spot());
+        let place = self.index().place(hash, slot, spot)?;
+        // SAFETY: as in `node`.
+        let node = Node {
+            slot,
+            slots: &self.shared.slots,
+            seen: unsafe { F::look(|| Some(place), cell) }?,
+        };
+        let (left, seen) = (F::leave(&node), seen(node));
+        let alone = if self.book.limits.are_slots_told { None } else { F::alone(&node) };
+        self.index().remove(hash, place, spot);
+        let Book { stock, gone, leavers, .. } = &mut *self.book;
+        match alone {
+            Some((key, value)) => {
+                // SAFETY: it was unlinked, and nobody looks into its slot.
+                unsafe { self.shared.slots.empty(stock, slot) };
+                gone.push((key, value, cause));
+            }
+            None => {
+                // SAFETY: it is a live entry's.
+                unsafe { self.shared.slots.leave(slot) };
+                leavers.push(Leaver { slot, left, cause: Some(cause) });
+            }
+        }
+        Some(seen)
     }
 
     /// Takes an entry out, but lets readers see it until the next [`insert`](Self::insert) replaces
@@ -341,12 +400,15 @@ impl<F: Form> Writer<'_, F> {
     fn unlink(&mut self, hash: u32, slot: Slot) {
         // SAFETY: as in `insert`.
         let spot = unsafe { self.shared.slots.cell(slot) }.spot();
-        self.index().remove(hash, slot, spot);
+        if let Some(place) = self.index().place(hash, slot, spot) {
+            self.index().remove(hash, place, spot);
+        }
     }
 
     /// Tells what has left, and frees what nobody reads any more. What is freed goes into `removals`,
     /// to be dropped without the lock; what is told before it can be freed is cloned for it, if
     /// somebody `listens`.
+    #[inline]
     pub(in crate::memory) fn settle(
         &mut self,
         freeing: Freeing,
@@ -354,6 +416,26 @@ impl<F: Form> Writer<'_, F> {
         removals: &mut impl Receives<F::Key, F::Value>,
     ) {
         self.unlink_lifted();
+        let Book { gone, leavers, indexes, batches, .. } = &mut *self.book;
+        let is_free = leavers.is_empty() && indexes.is_empty() && batches.is_empty();
+        if is_free && gone.len() <= 1 {
+            // What most puts come to.
+            gone.pop().into_iter().for_each(|(key, value, cause)| removals.push(key, value, cause));
+            return;
+        }
+        self.settle_all(freeing, listens, removals);
+    }
+
+    #[inline(never)]
+    fn settle_all(
+        &mut self,
+        freeing: Freeing,
+        listens: bool,
+        removals: &mut impl Receives<F::Key, F::Value>,
+    ) {
+        for (key, value, cause) in self.book.gone.drain(..) {
+            removals.push(key, value, cause);
+        }
         self.free_batches(removals);
         if self.book.leavers.is_empty() && self.book.indexes.is_empty() {
             return;

@@ -28,6 +28,6 @@ pub(super) use self::form::Form;
 pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::pin;
 pub(super) use self::shared::Table;
-pub(super) use self::slots::{LANES, Node, Slot};
+pub(super) use self::slots::{LANES, Lane, Node, Slot};
 pub(super) use self::within::{Glance, Within};
 pub(super) use self::writer::{Freeing, Limits};
