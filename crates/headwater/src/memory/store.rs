@@ -234,6 +234,7 @@ impl<'a, F: Form> Store<'a, F> {
             return Outcome::Declined(new);
         }
         self.foresee(new.hash);
+        self.foresee_victims();
         let mut known = None;
         if let Some(held) = self.writer.find(new.hash, |key| *key == new.key) {
             let (is_live, slot) = (now.is_before(held.deadline()), held.slot());
@@ -257,14 +258,14 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go
-    /// by waiting for one line after the other. Who may be evicted was asked for by the put before.
+    /// by waiting for one line after the other. Who may be evicted was asked for by puts before.
     fn foresee(&self, hash: u32) {
         self.state.policy.as_ref().inspect(|policy| policy.foresee(hash));
         self.writer.foresee_insert(hash);
     }
 
     /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
-    /// put after may, if that was not done by the put before.
+    /// put after may, if that was not done by the put before. What this put will look at comes meanwhile.
     fn foresee_victims(&mut self) {
         for list in [List::Small, List::Main] {
             let Some(coldest) = self.state.lists.coldest(list) else { continue };
@@ -510,7 +511,6 @@ impl<'a, F: Form> Store<'a, F> {
         if let Some(policy) = policy {
             policy.settle(lists, &Seen { writer: &self.writer, weights });
         }
-        self.foresee_victims();
         Outcome::Kept
     }
 

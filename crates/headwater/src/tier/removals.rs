@@ -74,13 +74,13 @@ impl<K, V> Removals<K, V> {
         self.listener = listener.cloned();
     }
 
-    /// How many entries left.
+    /// How many entries wait. One of plain numbers that no listener is told of need not.
     #[must_use]
     pub fn len(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest().len()
     }
 
-    /// Whether nothing left.
+    /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.first.is_none()

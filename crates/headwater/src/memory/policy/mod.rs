@@ -70,7 +70,8 @@ const STEP: f64 = 0.5;
 /// After so many turns of main's hand each entry has spent all its uses, if it was not used since.
 const MOST_TURNS: usize = 4;
 
-/// How far before main's hand is looked, and how far what is seen there is asked for.
+/// So many places before main's hand slots are asked for, and at this one of them what is known of its
+/// entry elsewhere.
 const SIGHT: usize = 4;
 const SOON: usize = 1;
 
@@ -131,11 +132,9 @@ impl Scout {
     /// Looks further, and a place on with the hand, which was at this slot; the hash of the entry that the
     /// hand will come to soon.
     fn go_on(&mut self, hand: Slot, lists: &Lists, entries: &impl Entries) -> Option<u32> {
-        for _ in 0..2 {
+        // Two places for one, until it is as far ahead as it may be.
+        for _ in 0..2.min(SIGHT - self.seen) {
             let last = self.seen.checked_sub(1).map_or(hand, |last| self.slots[last]);
-            if self.seen == SIGHT {
-                break;
-            }
             let Some(next) = lists.hotter(last) else { break };
             lists.rings().foresee(next);
             entries.foresee(next);

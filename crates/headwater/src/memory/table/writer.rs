@@ -11,6 +11,7 @@ use super::slots::{Cell, LANES, Node, Notes, Slot, Stock};
 use crate::sync::Ordering;
 use crate::{Cause, Removals};
 use std::collections::VecDeque;
+use std::mem::needs_drop;
 
 /// Who is given what left.
 pub(in crate::memory) trait Receives<K, V> {
@@ -247,8 +248,8 @@ impl<'a, F: Form> Writer<'a, F> {
 }
 
 impl<F: Form> Writer<'_, F> {
-    /// Stores an entry of a key that is not there, which is to be on this list, or in place of the one of that key that was
-    /// [lifted](Self::lift) just before. Hands it back if there is no memory for one more.
+    /// Stores an entry that is to be on this list: of a key that is not there, or in place of the one of that
+    /// key that was [lifted](Self::lift) just before. Hands it back if there is no memory for one more.
     pub(in crate::memory) fn insert(
         &mut self,
         hash: u32,
@@ -273,6 +274,7 @@ impl<F: Form> Writer<'_, F> {
         Ok(slot)
     }
 
+    /// Lists an entry of a key that is not there.
     #[inline(always)]
     fn list(&mut self, hash: u32, item: <F::Bucket as Bucket>::Item) -> Spot {
         if !self.index().has_room() {
@@ -336,7 +338,8 @@ impl<F: Form> Writer<'_, F> {
         self.book.indexes.push(old);
     }
 
-    /// Takes an entry out, if one is there; what was `seen` of it.
+    /// Takes an entry out, if one is there; what was `seen` of it. Where nobody looks into its slot, that is
+    /// free at once.
     pub(in crate::memory) fn remove<R>(
         &mut self,
         slot: Slot,
@@ -359,7 +362,7 @@ impl<F: Form> Writer<'_, F> {
         let Book { stock, gone, leavers, .. } = &mut *self.book;
         match alone {
             Some((key, value)) => {
-                // SAFETY: it was unlinked, and nobody looks into its slot.
+                // SAFETY: it was unlinked, and nobody looks into the slot of one that is alone.
                 unsafe { self.shared.slots.empty(stock, slot) };
                 gone.push((key, value, cause));
             }
@@ -406,7 +409,7 @@ impl<F: Form> Writer<'_, F> {
     }
 
     /// Tells what has left, and frees what nobody reads any more. What is freed goes into `removals`,
-    /// to be dropped without the lock; what is told before it can be freed is cloned for it, if
+    /// to be dropped without the lock, if there is anything to tell or to drop; what is told before it can be freed is cloned for it, if
     /// somebody `listens`.
     #[inline]
     pub(in crate::memory) fn settle(
@@ -418,14 +421,17 @@ impl<F: Form> Writer<'_, F> {
         self.unlink_lifted();
         let Book { gone, leavers, indexes, batches, .. } = &mut *self.book;
         let is_free = leavers.is_empty() && indexes.is_empty() && batches.is_empty();
-        if is_free && gone.len() <= 1 {
-            // What most puts come to.
-            gone.pop().into_iter().for_each(|(key, value, cause)| removals.push(key, value, cause));
+        if !listens && !needs_drop::<(F::Key, F::Value)>() {
+            // Nobody is told, and nothing is to be dropped.
+            gone.clear();
+        }
+        if is_free && gone.is_empty() {
             return;
         }
         self.settle_all(freeing, listens, removals);
     }
 
+    /// The same, whatever has left.
     #[inline(never)]
     fn settle_all(
         &mut self,
