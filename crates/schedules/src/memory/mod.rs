@@ -259,10 +259,29 @@ where
     reader.join().unwrap();
 }
 
+/// The same while somebody may look into an index that was replaced.
+fn a_slot_is_used_again_when_the_index_has_grown<F: Kind + Send + Sync>()
+where
+    Table<F, ()>: Send + Sync,
+{
+    let world = World::<F>::new(1);
+    (1..23).for_each(|key| world.put(key, 0));
+    let reader = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || _ = world.read(1))
+    };
+    world.put(23, 0);
+    world.put(24, 0);
+    world.remove(1, Freeing::Now);
+    world.put(25, 1);
+    reader.join().unwrap();
+}
+
 #[test]
 fn what_stands_in_a_slot_is_not_taken_for_that_of_who_was_there_before() {
     explore(a_slot_is_used_again::<Apart<u32, Watched>>, 1_500);
     explore(a_slot_is_used_again::<Within>, 1_500);
+    explore(a_slot_is_used_again_when_the_index_has_grown::<Within>, 5_000);
 }
 
 /// Values that say whose they are, in one bucket whose entries come, go and move.

@@ -8,7 +8,7 @@
 //! with four bytes, exact ages and hardly a mistaken key, the hit ratio is the same.
 
 /// Ghosts per bucket.
-const WAYS: usize = 4;
+pub(super) const WAYS: usize = 4;
 
 /// How many ages are told apart within each window, at most.
 const SMALL_TICKS: u64 = 16;
@@ -178,4 +178,49 @@ impl Bucket {
 #[inline]
 fn fingerprint(bits: u16) -> u16 {
     (bits >> FINGERPRINT_SHIFT).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How old a ghost is, as a part of its window; what is none is older than any.
+    fn age(packed: Packed, [small, main]: &[Window; 2]) -> u64 {
+        let ticks =
+            |window: &Window| u64::from(window.now().wrapping_sub(packed.time()) & TIME_MASK);
+        match packed.ghost() {
+            _ if packed.0 == 0 => u64::MAX,
+            Ghost::Small => ticks(small),
+            Ghost::Main => ticks(main) * MAIN_AGING,
+        }
+    }
+
+    #[test]
+    fn ghosts_looked_at_all_at_once_are_those_looked_at_one_by_one() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut windows = Windows::new(100, 20);
+        let mut bucket = Bucket::default();
+        let mut found = 0;
+        for _ in 0..20_000 {
+            let ghost = if random.bool() { Ghost::Small } else { Ghost::Main };
+            // Of few fingerprints, so that some are met again.
+            let bits = random.u16(..8) << FINGERPRINT_SHIFT;
+            if random.u8(..4) == 0 {
+                let is_it = |packed: &Packed| packed.0 >> FINGERPRINT_SHIFT == fingerprint(bits);
+                let expected = (0..WAYS).map(|way| bucket.get(way)).find(is_it);
+                let before = bucket.0;
+                let returned = bucket.take(bits, &windows);
+                found += usize::from(returned.is_some());
+                assert!(returned.is_none_or(|it| Some(it.ghost) == expected.map(Packed::ghost)));
+                assert_eq!(bucket.0 != before, expected.is_some());
+            } else {
+                let ages: Vec<u64> =
+                    (0..WAYS).map(|way| age(bucket.get(way), &windows.0)).collect();
+                let oldest = bucket.oldest(&windows.0);
+                assert_eq!(Some(&ages[oldest]), ages.iter().max(), "{ages:?}");
+                bucket.add(bits, ghost, &mut windows);
+            }
+        }
+        assert!(found > 1_000, "{found}");
+    }
 }

@@ -4,7 +4,7 @@
 //! and beside it the [ghosts](super::ghosts) of as many entries. So what is looked at of a key is in one
 //! page of memory, which takes a processor half the time that two take to find.
 
-use super::ghosts::{Bucket, Ghost, Returned, Windows};
+use super::ghosts::{Bucket, Ghost, Returned, WAYS, Windows};
 use super::sketch::Counters;
 use super::spread;
 use crate::memory::table::prefetch;
@@ -12,9 +12,12 @@ use crate::memory::table::prefetch;
 /// The entries that a block is for.
 const ENTRIES_PER_BLOCK: usize = 32;
 
-/// Buckets of ghosts in a block: for three ghosts per entry, which are some more than are remembered, because
-/// buckets do not fill evenly.
+/// The most buckets of ghosts in a block.
 const BUCKETS: usize = 24;
+
+/// One ghost more than are remembered for every so many, because buckets do not fill evenly; not many more,
+/// because ghosts that nobody pushes out would be there when their times begin again.
+const SPARE: usize = 8;
 
 /// All counters are halved when this many notes per entry were taken.
 const NOTES_PER_ENTRY: usize = 10;
@@ -43,9 +46,9 @@ impl Mixed {
         (self.0 >> 32) as u32
     }
 
-    /// Its bucket of ghosts, by bits that no counter goes by.
-    fn bucket(self) -> usize {
-        (((self.0 >> 40) as usize & 0xFF) * BUCKETS) >> 8
+    /// Its bucket of ghosts, one of so many, by bits that no counter goes by.
+    fn bucket(self, buckets: usize) -> usize {
+        (((self.0 >> 40) as usize & 0xFF) * buckets) >> 8
     }
 
     fn fingerprint(self) -> u16 {
@@ -56,6 +59,8 @@ impl Mixed {
 /// What is remembered for a cache of so many entries.
 pub(super) struct History {
     blocks: Box<[Block]>,
+    /// The buckets of ghosts in each that are used.
+    buckets: usize,
     windows: Windows,
     entries: usize,
     notes: usize,
@@ -66,8 +71,11 @@ impl History {
     /// Of `entries` entries, with so many evictions of small and of main.
     pub(super) fn new(entries: usize, small: usize, main: usize) -> Self {
         let blocks = entries.div_ceil(ENTRIES_PER_BLOCK).max(1);
+        let ghosts = small + main;
+        let buckets = (ghosts + ghosts / SPARE).div_ceil(WAYS * blocks);
         Self {
             blocks: vec![Block::default(); blocks].into(),
+            buckets: buckets.clamp(1, BUCKETS),
             windows: Windows::new(small, main),
             entries,
             notes: 0,
@@ -83,7 +91,7 @@ impl History {
     pub(super) fn foresee(&self, hash: u32) {
         let Block { counters, ghosts } = self.block(hash);
         prefetch(counters);
-        prefetch(&ghosts[Mixed::new(hash).bucket()]);
+        prefetch(&ghosts[Mixed::new(hash).bucket(self.buckets)]);
     }
 
     /// Counts one more use of a key.
@@ -97,7 +105,7 @@ impl History {
         let (mixed, block) = (Mixed::new(hash), spread(hash, self.blocks.len()));
         let Block { counters, ghosts } = &mut self.blocks[block];
         let is_noted = counters.note(mixed.counters());
-        let returned = ghosts[mixed.bucket()].take(mixed.fingerprint(), &self.windows);
+        let returned = ghosts[mixed.bucket(self.buckets)].take(mixed.fingerprint(), &self.windows);
         self.count(is_noted);
         returned
     }
@@ -105,7 +113,7 @@ impl History {
     /// Notes that an entry was evicted, and makes its key a ghost.
     pub(super) fn remember(&mut self, hash: u32, ghost: Ghost) {
         let (mixed, block) = (Mixed::new(hash), spread(hash, self.blocks.len()));
-        let bucket = &mut self.blocks[block].ghosts[mixed.bucket()];
+        let bucket = &mut self.blocks[block].ghosts[mixed.bucket(self.buckets)];
         bucket.add(mixed.fingerprint(), ghost, &mut self.windows);
     }
 

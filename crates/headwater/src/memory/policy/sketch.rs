@@ -4,7 +4,7 @@
 //! then so that the past fades, as TinyLFU has it (Einziger, Friedman and Manes, 2017). A key has
 //! four counters, and the least of them is the estimate: others can only have added to it. All four
 //! are in one line, as a blocked Bloom filter has its bits (Putze, Sanders and Singler,
-//! 2007): a little less exact, and one miss instead of four. Two words of the block have two of them each,
+//! 2007): a little less exact, and one miss instead of four. Two words of the line have two of them each,
 //! one in either half, so that a word's are counted together.
 
 /// Counters on one cache line, sixteen in a word.

@@ -108,7 +108,7 @@ pub(in crate::memory) trait Form: Sized + 'static {
     /// Looks for the entry of a key in a bucket.
     ///
     /// # Safety
-    /// What is listed in the bucket has to stay in its slot for `'a`.
+    /// What is listed in the bucket has to stay in its slot for `'a`, unless it is [alone](Self::alone).
     unsafe fn find<'a>(
         bucket: &'a Self::Bucket,
         slots: &'a Slots<Self::Content>,
@@ -162,7 +162,7 @@ pub(in crate::memory) trait Form: Sized + 'static {
         whereabouts: Self::Whereabouts,
     ) -> <Self::Bucket as Bucket>::Item;
 
-    /// Key and value of an entry in whose slot nobody looks any more as soon as it is not listed. Who looks
+    /// Key and value of an entry that nobody needs the slot of any more as soon as no index lists it. Who looks
     /// it up has copied all that there is to it.
     fn alone(node: &Node<'_, Self>) -> Option<(Self::Key, Option<Self::Value>)>;
 
@@ -204,7 +204,8 @@ pub(in crate::memory) trait Form: Sized + 'static {
     /// Whether it is known without a look into the cell that the entry is found and has no end.
     fn is_plain(node: &Node<'_, Self>) -> bool;
 
-    /// Whether it is known that there is nothing to it but key and value; then nobody may look into the cell.
+    /// Whether it is known that there is nothing to it but key and value; then only who holds the lock may look
+    /// into the cell.
     fn is_bare(node: &Node<'_, Self>) -> bool;
 
     fn cell<'a>(node: &Node<'a, Self>) -> &'a Cell<Self::Content>;

@@ -6,7 +6,7 @@
 //!    values and notes do not change after that, but for atomics.
 //! 2. *Unlinked, then waited for, then freed*: who leaves is first taken out of the index. Its slot
 //!    is emptied and used again only when everybody who read at that time has [moved on](records).
-//!    The same goes for an index that grew too small. Nobody is waited for where nobody looks: see below.
+//!    The same goes for an index that grew too small. For some numbers nobody is waited for: see below.
 //! 3. *One writer*: [`Writer`] exists under the table's mutex only, and all that changes the table
 //!    takes one by `&mut`.
 //!
@@ -18,7 +18,8 @@
 //! [`Form`] says what differs: a bucket of the [index], and how an entry is looked at and taken out. Slots,
 //! readers and the writer are the same. What stands in the index is copied by who looks, between two looks at
 //! the bucket's version; so is whether there is anything in its slot, as its end or its version. If so, the slot
-//! is kept by 1 and 2 as any other. If not, nobody looks into it, and another entry may have it at once.
+//! is kept by 1 and 2 as any other. If not, nobody looks into it any further, and another entry may have it at
+//! once, but not while an old index may be read, whose versions do not change any more.
 #![allow(unsafe_code, reason = "each use says which of the three above it rests on")]
 
 mod apart;

@@ -47,7 +47,7 @@ impl<F: Form, S> Table<F, S> {
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
         let slots = &self.shared.slots;
         // SAFETY: a slot in the index holds an entry (1), and is emptied only after everybody who is
-        // pinned now has moved on (2).
+        // pinned now has moved on (2), or if nothing is needed of it.
         index.find(hash, move |bucket, turn| unsafe { F::find(bucket, slots, turn, hash, is_it) })
     }
 

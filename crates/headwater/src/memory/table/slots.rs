@@ -297,7 +297,8 @@ impl<C: Content> Slots<C> {
     /// Notes what an entry has beside its key and value, before these are kept, and on which list it will be.
     ///
     /// # Safety
-    /// The slot was taken from the stock, holds nothing, and no other thread knows it.
+    /// The slot was taken from the stock, holds nothing, and no other thread knows it; or only one that looks
+    /// whether its entry is bare, and then finds that it has left.
     pub(super) unsafe fn begin(
         &self,
         stock: &Stock,
@@ -319,7 +320,8 @@ impl<C: Content> Slots<C> {
                 state |= lane.bit();
             }
         }
-        cell.state.store(state, Ordering::Relaxed);
+        // Who sees this, and looks at a bucket after that, sees there that the entry before has left.
+        cell.state.store(state, Ordering::Release);
         cell
     }
 
@@ -353,7 +355,7 @@ impl<C: Content> Slots<C> {
     /// Has a slot free whose entry was taken out.
     ///
     /// # Safety
-    /// The slot was taken from the stock, and nobody may look at it any more.
+    /// The slot was taken from the stock, and nobody may look at more of it than whether it is bare.
     pub(super) unsafe fn empty(&self, stock: &mut Stock, slot: Slot) {
         // SAFETY: it was taken.
         unsafe { self.cell(slot) }.state.store(0, Ordering::Relaxed);

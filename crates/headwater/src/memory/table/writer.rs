@@ -357,12 +357,13 @@ impl<F: Form> Writer<'_, F> {
             seen: unsafe { F::look(|| Some(place), cell) }?,
         };
         let (left, seen) = (F::leave(&node), seen(node));
-        let alone = if self.book.limits.are_slots_told { None } else { F::alone(&node) };
+        let alone = if self.are_slots_free_at_once() { F::alone(&node) } else { None };
         self.index().remove(hash, place, spot);
         let Book { stock, gone, leavers, .. } = &mut *self.book;
         match alone {
             Some((key, value)) => {
-                // SAFETY: it was unlinked, and nobody looks into the slot of one that is alone.
+                // SAFETY: it was unlinked, and who still looks into the slot of one that is alone sees by its
+                // bucket that it was.
                 unsafe { self.shared.slots.empty(stock, slot) };
                 gone.push((key, value, cause));
             }
@@ -373,6 +374,13 @@ impl<F: Form> Writer<'_, F> {
             }
         }
         Some(seen)
+    }
+
+    /// Whether nobody looks into a slot of an entry that is [alone](Form::alone) once it is not listed. Who may
+    /// still look into an index that was replaced would find it listed there, for ever.
+    fn are_slots_free_at_once(&self) -> bool {
+        let Book { limits, indexes, batches, .. } = &*self.book;
+        !limits.are_slots_told && indexes.is_empty() && batches.is_empty()
     }
 
     /// Takes an entry out, but lets readers see it until the next [`insert`](Self::insert) replaces
