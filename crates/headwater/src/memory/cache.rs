@@ -122,7 +122,8 @@ impl<K: ?Sized + Key, V: Value> MemoryBuilder<K, V, LruCache<K, V>> {
 ///   cache; else by a later write to its shard: up to 64 entries per shard wait for it, but not more than
 ///   a sixteenth of its capacity, and with a weigher no more than 8. What is removed by key, cleared or
 ///   swept waits only for who reads at that moment. With a
-///   [listener](MemoryBuilder::on_removal), what has to wait is cloned for it.
+///   [listener](MemoryBuilder::on_removal), what has to wait is cloned for it. Numbers by numbers that
+///   have no end and no version do not wait.
 /// - *Shards*: each keeps its part of the capacity, so that a cache of several may evict a little
 ///   before the whole is full. One of fewer than 2,048 entries has one shard, unless told otherwise.
 /// - *Lives*, *versions*, *cost*: as in an [`LruCache`]; the policy takes 8 bytes more per entry, from

@@ -416,9 +416,9 @@ impl<F: Form> Writer<'_, F> {
         }
     }
 
-    /// Tells what has left, and frees what nobody reads any more. What is freed goes into `removals`,
-    /// to be dropped without the lock, if there is anything to tell or to drop; what is told before it can be freed is cloned for it, if
-    /// somebody `listens`.
+    /// Tells what has left, and frees what nobody reads any more. What is freed goes into `removals`, if there
+    /// is anything to tell or to drop, to be dropped without the lock; what is told before it can be freed is
+    /// cloned for it, if somebody `listens`.
     #[inline]
     pub(in crate::memory) fn settle(
         &mut self,
