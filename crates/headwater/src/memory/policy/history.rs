@@ -205,6 +205,22 @@ mod tests {
     }
 
     #[test]
+    fn a_ghost_is_gone_before_its_time_comes_again_in_small_caches_too() {
+        for entries in [8, 16, 40, 1_000] {
+            let mut history = History::new(entries, 2 * entries, entries / 4);
+            // So many evictions are all times that are told apart.
+            let all = 64 * (2 * entries as u32).div_ceil(16);
+            let mut mistaken = 0;
+            for n in 0..all + 2_000 {
+                history.remember(hash(n), Ghost::Small);
+                let early = n.checked_sub(all);
+                mistaken += usize::from(early.is_some_and(|n| from(&mut history, n).is_some()));
+            }
+            assert!(mistaken < 100, "{mistaken} of 2,000 with {entries} entries");
+        }
+    }
+
+    #[test]
     fn strangers_are_seldom_taken_for_ghosts() {
         let mut history = history(10_000, 2_500);
         (0..10_000).for_each(|n| history.remember(hash(n), Ghost::Small));

@@ -338,18 +338,6 @@ where
         })
     }
 
-    #[inline(always)]
-    unsafe fn find_still<'a>(
-        bucket: &'a Tagged,
-        slots: &'a Slots<Pair<K::Owned, V>>,
-        turn: Turn,
-        hash: u32,
-        is_it: impl IsIt<K::Owned>,
-    ) -> Sought<Node<'a, Self>> {
-        // SAFETY: the caller says so.
-        unsafe { Self::find(bucket, slots, turn, hash, is_it) }
-    }
-
     unsafe fn look<'a>(
         _: impl FnOnce() -> Option<Place<'a, Self>>,
         cell: &'a Cell<Pair<K::Owned, V>>,

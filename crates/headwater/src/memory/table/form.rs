@@ -121,13 +121,17 @@ pub(in crate::memory) trait Form: Sized + 'static {
     ///
     /// # Safety
     /// As of [`find`](Self::find), and nobody may change the bucket meanwhile.
+    #[inline(always)]
     unsafe fn find_still<'a>(
         bucket: &'a Self::Bucket,
         slots: &'a Slots<Self::Content>,
         turn: Turn,
         hash: u32,
         is_it: impl IsIt<Self::Key>,
-    ) -> Sought<Node<'a, Self>>;
+    ) -> Sought<Node<'a, Self>> {
+        // SAFETY: the caller says so.
+        unsafe { Self::find(bucket, slots, turn, hash, is_it) }
+    }
 
     /// What is seen of the entry in a cell, which is listed there.
     ///
