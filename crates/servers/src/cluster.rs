@@ -1,6 +1,6 @@
 //! What several servers of Redis make: [`Cluster`] and [`Sentinels`].
 
-use crate::process::{folder, free_port, until};
+use crate::process::{folder, free_port, until, until_or};
 use crate::redis::{Server, start};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -117,8 +117,10 @@ impl Cluster {
     /// Waits until a replica has become a master, and all that run serve all slots.
     pub fn until_promoted(&self, replica: usize) {
         until("the replica's promotion", || self.0[replica].tell("ROLE").starts_with("master"));
-        for server in self.0.iter().filter(|server| server.process.is_some()) {
-            until("the cluster", || server.tell("CLUSTER INFO").contains("cluster_state:ok"));
+        for node in 0..self.0.len() {
+            if self.0[node].process.is_some() {
+                self.until_served(node);
+            }
         }
     }
 
@@ -128,6 +130,14 @@ impl Cluster {
         let node = &self.0[node];
         until("a replica", || node.tell("INFO replication").contains("master_link_status:up"));
         self.until_introduced();
+    }
+
+    /// Waits until a node says that all slots are served.
+    pub fn until_served(&self, node: usize) {
+        let node = &self.0[node];
+        let info = || node.tell("CLUSTER INFO");
+        let told = || format!("{}\n{}", info(), node.tell("CLUSTER NODES"));
+        until_or("the cluster", || info().contains("cluster_state:ok"), told);
     }
 
     /// The addresses of its nodes.
@@ -152,13 +162,41 @@ impl Cluster {
         assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stdout));
     }
 
+    /// Who serves a key.
+    pub fn owner_of(&self, key: &str) -> usize {
+        let serves = |server: &Server| !server.tell(&format!("GET {key}")).starts_with("MOVED");
+        self.0.iter().position(serves).expect("somebody serves it")
+    }
+
+    /// Begins to move a key's slot to another node, and leaves it at that: from now on its owner sends
+    /// on whoever asks for a key of the slot that it does not have.
+    pub fn begin_to_move_the_slot_of(&self, key: &str, to: usize) {
+        let from = self.owner_of(key);
+        let slot = self.0[from].tell(&format!("CLUSTER KEYSLOT {key}"));
+        for (at, verb, peer) in [(to, "IMPORTING", from), (from, "MIGRATING", to)] {
+            let peer = self.0[peer].tell("CLUSTER MYID");
+            let said = self.0[at].tell(&format!("CLUSTER SETSLOT {slot} {verb} {peer}"));
+            assert_eq!(said, "OK");
+        }
+    }
+
     /// Adds a node that follows another one.
     pub fn add_replica_of(&mut self, master: usize) {
         let replica = Server::with(&CLUSTER);
         let id = self.0[master].tell("CLUSTER MYID");
         self.0[master].tell(&format!("CLUSTER MEET 127.0.0.1 {}", replica.port));
+        // A shard is what a master and its replicas are called together, where servers know that. Who
+        // follows a master before it has heard the name keeps one that it made up, and the other
+        // nodes do not believe that it has its master's slots, should it get them.
+        let shard = self.0[master].tell("CLUSTER MYSHARDID");
+        let has_heard = || {
+            let notes = std::fs::read_to_string(replica.folder.join("nodes.conf"));
+            shard.starts_with("ERR") || notes.is_ok_and(|notes| notes.contains(&shard))
+        };
         // Refused until it has heard of its master; once accepted, each further one begins anew.
-        until("the acquaintance", || replica.tell(&format!("CLUSTER REPLICATE {id}")) == "OK");
+        until("the acquaintance", || {
+            has_heard() && replica.tell(&format!("CLUSTER REPLICATE {id}")) == "OK"
+        });
         until("the replica", || replica.tell("INFO replication").contains("master_link_status:up"));
         self.0.push(replica);
         self.until_introduced();

@@ -96,10 +96,15 @@ pub fn free_port() -> u16 {
 }
 
 /// Waits for `done`, and panics with `what` if that takes for ever.
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn until(what: &str, done: impl FnMut() -> bool) {
+    until_or(what, done, String::new);
+}
+
+/// As [`until`]; the panic tells more: `why`.
+pub(crate) fn until_or(what: &str, mut done: impl FnMut() -> bool, why: impl Fn() -> String) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < PATIENCE, "{what} takes too long");
+        assert!(began.elapsed() < PATIENCE, "{what} takes too long\n{}", why());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -6,6 +6,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// How much of a server's log is shown when a test fails.
+const LAST_LINES: usize = 12;
+
 /// A `redis-server` that dies with this value: of the system's version, or what the variable
 /// `HEADWATER_REDIS_SERVER` names.
 #[derive(Debug)]
@@ -84,6 +87,14 @@ impl Server {
         self.process.as_ref().expect("it runs").id()
     }
 
+    /// For whoever reads why a test failed.
+    fn tell_the_end_of_its_log(&self) {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        eprintln!("the server on port {} said last:\n{}", self.port, last.join("\n"));
+    }
+
     /// The reply to a command, as it comes over the wire; for strings, numbers and errors.
     pub fn ask(&self, command: &[&[u8]]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it answers");
@@ -146,6 +157,9 @@ fn read_reply(stream: &mut TcpStream) -> String {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            self.tell_the_end_of_its_log();
+        }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

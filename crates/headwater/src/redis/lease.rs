@@ -5,7 +5,7 @@
 //! Beside the entry `n:k` there is `{n:k}:lease` while somebody loads `k`, with a token of the holder,
 //! for [`lease_time`](crate::redis::RedisConfig::lease_time). Four scripts, each atomic, each for keys
 //! of one slot, so that batches are pipelines:
-//! - `LEASE` returns the entry if it is there, else takes the lease if nobody has it.
+//! - `TAKE` returns the entry if it is there, else takes the lease if nobody has it.
 //! - `STORE` stores an entry and ends the lease; a fill only if the lease is still its own.
 //! - `RELEASE` ends a lease that is still its holder's, and wakes who waits without touching the entry.
 //! - `REMOVE` drops the entry and the lease, whoever holds it. It touches the entry even if it is not
@@ -46,7 +46,8 @@ const POLL_FIRST: Duration = Duration::from_millis(5);
 const POLL_LAST: Duration = Duration::from_millis(100);
 
 /// KEYS: entry, lease. ARGV: token, ms, `1` to look for the entry first, the longest that it may be:
-/// what is longer is none of ours, and would hold up everybody.
+/// what is longer is none of ours, and would hold up everybody. Who has the lease by this very token
+/// is told so again: on a cluster a batch that meets a moved slot is sent once more, all of it.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -56,7 +57,10 @@ if ARGV[3] == '1' then
     return {1, redis.call('PTTL', KEYS[1]), redis.call('GET', KEYS[1])}
   end
 end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {2} end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
+    or redis.call('GET', KEYS[2]) == ARGV[1] then
+  return {2}
+end
 return {0, redis.call('PTTL', KEYS[2])}",
     )
 });

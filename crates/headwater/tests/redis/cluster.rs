@@ -1,8 +1,9 @@
 //! A cluster whose slots and masters change while it is used.
 
-use crate::chain::{GUARD, until};
+use crate::chain::{GUARD, fetch, over, until};
 use crate::processes::{Origin, Process, redis, until_coherent, until_value};
 use crate::server::Cluster;
+use crate::trouble::keys;
 use headwater::redis::{BreakerState, RedisConfig};
 use headwater::{Cache, Fetcher, Headwater, LruCache};
 use std::sync::Arc;
@@ -102,6 +103,30 @@ async fn slots_may_move_while_they_are_used() {
     under_load(Cluster::start(), |cluster| cluster.move_slots(0, 1, 1_500)).await;
 }
 
+#[tokio::test]
+async fn a_batch_that_meets_a_moving_slot_waits_for_no_lease_of_its_own() {
+    let mut cluster = Cluster::start();
+    let redis = RedisConfig::cluster(cluster.urls()).expect("URLs").connect().await;
+    let chain = over(redis.expect("it is there"));
+    let name = |key: &str| format!("headwater:{key}");
+    let keys: Vec<String> =
+        keys().into_iter().filter(|key| cluster.owner_of(&name(key)) == 0).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert!(keys.len() > 3, "a batch for one node");
+    // It has seen the scripts.
+    fetch(&chain, keys[0]).await;
+    cluster.begin_to_move_the_slot_of(&name(keys[1]), 1);
+    let read = timeout(GUARD, chain.fetch_many(&keys)).await.expect("it hangs");
+    assert!(read.iter().all(Result::is_ok), "the source has them all");
+    for at in 0..3 {
+        until("the end of the leases", || {
+            let left = cluster.node(at).tell("KEYS *:lease");
+            async move { left.is_empty() }
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_may_fail_while_it_is_used() {
     let mut cluster = Cluster::start();
@@ -111,9 +136,7 @@ async fn a_master_may_fail_while_it_is_used() {
         crate::server::until("the replica's promotion", || {
             cluster.node(3).tell("ROLE").starts_with("master")
         });
-        crate::server::until("the cluster", || {
-            cluster.node(1).tell("CLUSTER INFO").contains("cluster_state:ok")
-        });
+        cluster.until_served(1);
     })
     .await;
 }

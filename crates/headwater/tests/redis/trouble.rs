@@ -8,7 +8,7 @@ use headwater::redis::{BreakerState, RedisConfig};
 use headwater::{Cache, Entry, ErrorKind, Tier, Version};
 use std::time::{Duration, Instant};
 
-fn keys() -> Vec<String> {
+pub(crate) fn keys() -> Vec<String> {
     ('a'..='z').map(String::from).collect()
 }
 
