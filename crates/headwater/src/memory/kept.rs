@@ -24,6 +24,8 @@ pub(super) enum Kept<K: ?Sized + Key, V: Value> {
     /// Keys that are whole numbers, and values that are numbers, if no store may have more of them than
     /// [this form](Form::MOST_ENTRIES) takes: they are looked up with one miss of the processor's cache less.
     Within(Shards<Within>),
+    /// The same, where hits change an order: with each there is more to do than to look.
+    Ordered(Shards<Within>),
 }
 
 /// Does the same with the stores, whatever the form of their entries.
@@ -31,7 +33,7 @@ macro_rules! each {
     ($kept:expr, $shards:ident => $what:expr) => {
         match $kept {
             Kept::Apart($shards) => $what,
-            Kept::Within($shards) => $what,
+            Kept::Within($shards) | Kept::Ordered($shards) => $what,
         }
     };
 }
@@ -40,10 +42,11 @@ pub(super) use each;
 impl<K: ?Sized + Key, V: Value> Kept<K, V> {
     /// So many stores, a power of two, in the form that fits.
     pub(super) fn new(shards: usize, tables: &impl Makes) -> Self {
-        if are_numbers::<K, V>() && tables.most_entries() <= Within::MOST_ENTRIES {
-            Self::Within((0..shards).map(|number| Shard(tables.make(number))).collect())
-        } else {
-            Self::Apart((0..shards).map(|number| Shard(tables.make(number))).collect())
+        let are_within = are_numbers::<K, V>() && tables.most_entries() <= Within::MOST_ENTRIES;
+        match (are_within, tables.are_ordered()) {
+            (true, false) => Self::Within(all(shards, tables)),
+            (true, true) => Self::Ordered(all(shards, tables)),
+            (false, _) => Self::Apart(all(shards, tables)),
         }
     }
 }
@@ -53,9 +56,14 @@ impl<K: ?Sized + Key, V: Value> Kept<K, V> {
     pub(super) fn limits(&self) -> (usize, usize) {
         match self {
             Self::Apart(shards) => (shards.len(), <Apart<K, V> as Form>::MOST_ENTRIES),
-            Self::Within(shards) => (shards.len(), Within::MOST_ENTRIES),
+            Self::Within(shards) | Self::Ordered(shards) => (shards.len(), Within::MOST_ENTRIES),
         }
     }
+}
+
+/// So many stores.
+fn all<F: Form>(shards: usize, tables: &impl Makes) -> Shards<F> {
+    (0..shards).map(|number| Shard(tables.make(number))).collect()
 }
 
 /// Whether keys and values of these types can stand [within](Kept::Within). Decided when it is compiled,
@@ -70,6 +78,9 @@ pub(super) fn are_numbers<K: ?Sized + Key, V: Value>() -> bool {
 pub(super) trait Makes {
     /// The most entries that any of them is to have.
     fn most_entries(&self) -> usize;
+
+    /// Whether hits change an order.
+    fn are_ordered(&self) -> bool;
 
     fn make<F: Form>(&self, number: usize) -> Table<F, State>;
 }

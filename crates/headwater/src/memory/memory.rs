@@ -79,6 +79,10 @@ impl Makes for Plan<'_> {
         self.part(0).limits().most
     }
 
+    fn are_ordered(&self) -> bool {
+        self.touches.is_some()
+    }
+
     fn make<F: Form>(&self, number: usize) -> Table<F, State> {
         table(self.part(number), self.touches.cloned())
     }

@@ -3,7 +3,7 @@
 use super::super::kept::{Keeps, Kept, are_numbers, each};
 use super::super::store::{Look, State, Store};
 use super::super::table::{
-    Content, Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
+    Apart, Content, Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
 };
 use super::super::touches::{Noted, Touches};
 use super::{Memory, shard, short};
@@ -42,53 +42,52 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         read: impl FnOnce(Option<&V>) -> R,
     ) -> Option<R> {
         let (hash, key) = (key.hash(), key.into_key());
-        match &self.kept {
-            Kept::Within(all) if are_numbers::<K, V>() => {
-                let table = shard(all, hash);
-                match self.glance(table, hash, key) {
-                    Glance::Value(value) if self.sizing.is_due(hash) => {
-                        self.record(hash, value, read)
-                    }
-                    Glance::Value(value) => Some(Self::read(value, read)),
-                    Glance::Missing => None,
-                    Glance::Further => self.with_further(table, hash, key, read),
-                    Glance::Unclear => self.with_slowly(table, hash, key, read),
+        if !are_numbers::<K, V>()
+            && let Kept::Apart(all) = &self.kept
+            && let Some(pin) = pin_quickly()
+        {
+            let node = self.hit(shard(all, hash), hash, key, &pin);
+            return node.map(|node| <Apart<K, V> as Keeps<K, V>>::with(&node, read));
+        }
+        if are_numbers::<K, V>()
+            && let Kept::Within(all) = &self.kept
+            && let Some(pin) = pin_quickly()
+        {
+            let is_it = <Within as Keeps<K, V>>::is(key);
+            let seen = shard(all, hash).glance(short(hash), is_it, &pin);
+            drop(pin);
+            match seen {
+                Glance::Value(value) if self.sizing.is_due(hash) => {
+                    return self.record(hash, value, read);
                 }
+                Glance::Value(value) => return Some(Self::read(value, read)),
+                Glance::Missing => return None,
+                Glance::Further | Glance::Unclear => {}
             }
-            Kept::Apart(all) if !are_numbers::<K, V>() => {
-                self.with_in(shard(all, hash), hash, key, read)
-            }
-            kept => each!(kept, all => self.with_slowly(shard(all, hash), hash, key, read)),
         }
+        self.with_further(hash, key, read)
     }
 
-    /// Looks for a value that is easily seen.
-    #[inline(always)]
-    fn glance(&self, table: &Table<Within, State>, hash: u64, key: &K) -> Glance {
-        let pin = if self.touches.is_none() { pin_quickly() } else { None };
-        let Some(pin) = pin else { return Glance::Unclear };
-        table.glance(short(hash), <Within as Keeps<K, V>>::is(key), &pin)
-    }
-
-    /// Looks for a value that is not at home.
+    /// The same, of what is not easily seen. Apart, so that it takes no room where most hits are over.
     #[inline(never)]
-    fn with_further<R>(
-        &self,
-        table: &Table<Within, State>,
-        hash: u64,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
-        let is_it = <Within as Keeps<K, V>>::is(key);
-        let pin = pin_quickly();
-        match pin.map(|pin| table.glance_further(short(hash), is_it, &pin)) {
-            Some(Glance::Value(value)) => {
-                self.sizing.note(hash);
-                Some(Self::read(value, read))
+    fn with_further<R>(&self, hash: u64, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+        if are_numbers::<K, V>()
+            && let Kept::Within(all) = &self.kept
+            && let Some(pin) = pin_quickly()
+        {
+            let is_it = <Within as Keeps<K, V>>::is(key);
+            let seen = shard(all, hash).glance_further(short(hash), is_it, &pin);
+            drop(pin);
+            match seen {
+                Glance::Value(value) => {
+                    self.sizing.note(hash);
+                    return Some(Self::read(value, read));
+                }
+                Glance::Missing => return None,
+                Glance::Further | Glance::Unclear => {}
             }
-            Some(Glance::Missing) => None,
-            _ => self.with_slowly(table, hash, key, read),
         }
+        each!(&self.kept, all => self.with_in(shard(all, hash), hash, key, read))
     }
 
     #[inline(always)]
@@ -102,18 +101,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     fn record<R>(&self, hash: u64, value: u64, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
         self.sizing.record(hash);
         Some(Self::read(value, read))
-    }
-
-    /// Looks for a number as one does for any entry.
-    #[inline(never)]
-    fn with_slowly<F: Keeps<K, V>, R>(
-        &self,
-        table: &Table<F, State>,
-        hash: u64,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
-        self.with_in(table, hash, key, read)
     }
 
     #[inline(always)]

@@ -9,7 +9,6 @@ use super::super::policy::Uses;
 use super::form::{Bucket, Form, IsIt, Place, Sought, Turn};
 use super::prefetch::{self, prefetch, prefetch_at};
 use super::slots::{Cell, Content, Node, Slot, Slots};
-#[cfg(any(test, not(target_arch = "x86_64")))]
 use super::tags::matching;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::borrow::Borrow;
@@ -128,33 +127,9 @@ fn places(mut matches: u32) -> impl Iterator<Item = usize> {
 }
 
 /// The places whose tags are `tag`, one bit each.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn matches(first: u64, second: u64, tag: u8) -> u32 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-    // SAFETY: every x86_64 processor has SSE2.
-    let equal = unsafe {
-        let tags = _mm_set_epi64x(second.cast_signed(), first.cast_signed());
-        _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(tag.cast_signed())))
-    };
-    equal.cast_unsigned() & ALL_WAYS
-}
-
-/// The same elsewhere.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn matches(first: u64, second: u64, tag: u8) -> u32 {
-    matches_by_words(first, second, tag)
-}
-
-/// The same, eight tags at once by arithmetic; now and then also a place above one that matches.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-#[inline(always)]
-fn matches_by_words(first: u64, second: u64, tag: u8) -> u32 {
-    // Moves the lowest bit of each byte into the highest byte, in order.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let places = |word| ((matching(word, tag) >> 7).wrapping_mul(GATHER) >> 56) as u32;
-    (places(first) | places(second) << FIRST_TAGS) & ALL_WAYS
+    matching([first, second], tag) & ALL_WAYS
 }
 
 impl Tagged {
@@ -457,26 +432,5 @@ mod tests {
             all.iter().all(|at| at >> Hint::LINE_BITS == all[0] >> Hint::LINE_BITS),
             "one line"
         );
-    }
-
-    #[test]
-    fn both_ways_of_matching_find_the_places_of_a_tag() {
-        // Tags of few values, so that several are alike, by a generator of 64 bits (Knuth, MMIX).
-        let mut random = 7_u64;
-        let mut below_4 = || {
-            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-            (random >> 62) as u8
-        };
-        for _ in 0..10_000 {
-            let tags: [u8; 16] = std::array::from_fn(|_| below_4());
-            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| tags[at + n]));
-            let tag = below_4().max(1);
-            let found = |place: &usize| tags[*place] == tag;
-            let truth = (0..WAYS).filter(found).fold(0, |bits, place| bits | 1 << place);
-            assert_eq!(matches(word(0), word(8), tag), truth);
-            let by_words = matches_by_words(word(0), word(8), tag);
-            assert_eq!(by_words & truth, truth, "none is left out");
-            assert!(by_words == truth || by_words.count_ones() > truth.count_ones());
-        }
     }
 }

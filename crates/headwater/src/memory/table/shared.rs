@@ -64,7 +64,7 @@ impl<F: Form, S> Table<F, S> {
 }
 
 impl<S> Table<Within, S> {
-    /// Looks for the value of an entry once, at home, and notes its use.
+    /// Looks once, at the first entry that may be the one, and notes its use if it is.
     #[inline(always)]
     pub(in crate::memory) fn glance(&self, hash: u32, is_it: impl IsIt<u64>, _pin: &Pin) -> Glance {
         // SAFETY: as in `find`.
@@ -72,7 +72,7 @@ impl<S> Table<Within, S> {
         index.home(hash).glance(Turn::Home, hash, is_it)
     }
 
-    /// The same in the second bucket.
+    /// The same, and then in the second bucket.
     #[inline(always)]
     pub(in crate::memory) fn glance_further(
         &self,
@@ -82,7 +82,10 @@ impl<S> Table<Within, S> {
     ) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.second(hash).glance(Turn::Later, hash, is_it)
+        match index.home(hash).glance(Turn::Home, hash, is_it) {
+            Glance::Further => index.second(hash).glance(Turn::Later, hash, is_it),
+            seen => seen,
+        }
     }
 }
 

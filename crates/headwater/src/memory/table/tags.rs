@@ -1,24 +1,77 @@
-//! Bytes of a word, compared all at once.
+//! Sixteen bytes, compared all at once.
 
-const LOW: u64 = 0x0101_0101_0101_0101;
-
-/// The highest bit of each byte that is `tag`; above one that is, now and then also that of a byte that
-/// differs from it in its lowest bit.
+/// The places, of the sixteen bytes of two words, whose tags are `tag`: one bit each, the lowest for the lowest
+/// byte of the first word.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn matching(word: u64, tag: u8) -> u64 {
-    let differing = word ^ (u64::from(tag) * LOW);
-    differing.wrapping_sub(LOW) & !differing & (LOW << 7)
+pub(super) fn matching([first, second]: [u64; 2], tag: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    // SAFETY: every x86_64 processor has SSE2.
+    let equal = unsafe {
+        let tags = _mm_set_epi64x(second.cast_signed(), first.cast_signed());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(tag.cast_signed())))
+    };
+    equal.cast_unsigned()
 }
 
-/// The first of the bytes with a bit in `matching` that is the one.
+/// The same elsewhere.
+#[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(super) fn place_of(mut matching: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+pub(super) fn matching(words: [u64; 2], tag: u8) -> u32 {
+    by_words(words, tag)
+}
+
+/// The same, eight tags at once by arithmetic; above one that matches, now and then also the place of a byte
+/// that differs from it in its lowest bit.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn by_words([first, second]: [u64; 2], tag: u8) -> u32 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    // Moves the lowest bit of each byte into the highest byte, in order.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let places = |word: u64| {
+        let differing = word ^ (u64::from(tag) * LOW);
+        let equal = differing.wrapping_sub(LOW) & !differing & (LOW << 7);
+        ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
+    };
+    places(first) | places(second) << 8
+}
+
+/// The first of the places with a bit in `matching` that is the one.
+#[inline(always)]
+pub(super) fn place_of(mut matching: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
     while matching != 0 {
-        let place = (matching.trailing_zeros() / u8::BITS) as usize;
+        let place = matching.trailing_zeros() as usize;
         if is_it(place) {
             return Some(place);
         }
         matching &= matching - 1;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_of_matching_find_the_places_of_a_tag() {
+        // Tags of few values, so that several are alike, by a generator of 64 bits (Knuth, MMIX).
+        let mut random = 7_u64;
+        let mut below_4 = || {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            (random >> 62) as u8
+        };
+        for _ in 0..10_000 {
+            let tags: [u8; 16] = std::array::from_fn(|_| below_4());
+            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| tags[at + n]));
+            let (words, tag) = ([word(0), word(8)], below_4());
+            let found = |place: &usize| tags[*place] == tag;
+            let truth = (0..16).filter(found).fold(0, |bits, place| bits | 1 << place);
+            assert_eq!(matching(words, tag), truth);
+            let by_words = by_words(words, tag);
+            assert_eq!(by_words & truth, truth, "none is left out");
+            assert!(by_words == truth || by_words.count_ones() > truth.count_ones());
+        }
+    }
 }

@@ -223,7 +223,8 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
     ] {
         locked.parts().0.insert(key as u32, key, value, List::Main, &notes).unwrap();
     }
-    assert_eq!([10, 20, 30, 40].map(glance), [10, 1, 1, 0]);
+    let of_the_same_hash = 10 | 1 << 32;
+    assert_eq!([10, 20, 30, 40, of_the_same_hash].map(glance), [10, 1, 1, 0, 1]);
     let node = locked.parts().0.find(10, |held| *held == 10).map(Node::slot).unwrap();
     assert!(locked.parts().0.mark(node).unwrap().1.is_used(), "its use is noted");
     locked.parts().0.remove(node, Cause::Invalidated, |_| ());

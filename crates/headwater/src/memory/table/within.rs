@@ -22,10 +22,12 @@ use std::sync::atomic::{self, fence};
 
 const WAYS: usize = 6;
 
+/// One bit per place.
+const ALL_WAYS: u32 = (1 << WAYS) - 1;
+
 /// The bits of a bucket's first word that are tags. Above them it counts those that are elsewhere because the
 /// bucket was full.
 const TAG_BITS: u32 = u8::BITS * WAYS as u32;
-const TAGS: u64 = (1 << TAG_BITS) - 1;
 
 /// Those whose home it is are counted in so many classes, of which a hash is in one: so fewer who look for
 /// what is not there look further.
@@ -40,7 +42,7 @@ const FREE: u8 = 0;
 const PLAIN: u8 = 1 << 7;
 
 /// The bit of a tag that says that there is more. Neither kind of tag is next to that of a free place, which
-/// so is never [taken](matching) for one that matches.
+/// so is never taken for [one that matches](matching).
 const SPECIAL: u8 = 1 << 1;
 
 /// The tag of an entry to which there is nothing more.
@@ -75,6 +77,18 @@ fn passed(tags: u64, turn: Turn, hash: u32) -> u64 {
     tags >> shift & most
 }
 
+/// The places whose tags are `tag`, one bit each.
+#[inline(always)]
+fn matches(tags: u64, tag: u8) -> u32 {
+    matching([tags, 0], tag) & ALL_WAYS
+}
+
+/// The places of those that may be of a hash.
+#[inline(always)]
+fn candidates(tags: u64, hash: u32) -> u32 {
+    matches(tags, plain(hash)) | matches(tags, special(hash))
+}
+
 /// The tag of a place.
 #[inline(always)]
 fn tag_of(tags: u64, place: usize) -> u8 {
@@ -107,14 +121,14 @@ pub(in crate::memory) struct Inlined {
     high: [AtomicU8; WAYS - HIGH_IN_FIRST],
 }
 
-/// What a glance sees.
+/// What a quick look sees.
 pub(in crate::memory) enum Glance {
     /// The value of an entry that is found and has no end.
     Value(u64),
     Missing,
     /// It may be in a later bucket.
     Further,
-    /// Somebody changes something here, or there is more to the entry.
+    /// Somebody changes something here, or there is more to the entry, or it may be another one.
     Unclear,
 }
 
@@ -143,30 +157,36 @@ pub(in crate::memory) struct Seen<'a> {
 impl Inlined {
     /// The place of a key, among these.
     #[inline(always)]
-    fn place_of(&self, matching: u64, is_it: impl IsIt<u64>) -> Option<usize> {
-        place_of(matching & TAGS, |place| {
-            // SAFETY: a place whose tag is within `TAGS`.
+    fn place_of(&self, matching: u32, is_it: impl IsIt<u64>) -> Option<usize> {
+        place_of(matching, |place| {
+            // SAFETY: there is one bit for each of the places.
             is_it(&unsafe { self.pairs.get_unchecked(place) }.key.load(Ordering::Relaxed))
         })
     }
 
-    /// Looks at it once, and notes a use of what it finds. It is what most hits are, and much shorter than
-    /// `find`, which looks in the same order.
+    /// Looks once, at the first entry that may be the one, and notes its use. It is all there is to most
+    /// look-ups, and much shorter than `find`, which looks in the same order.
     #[inline(always)]
     pub(super) fn glance(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Glance {
         prefetch(&self.low);
         let version = self.version.load(Ordering::Acquire);
         let tags = self.tags.load(Ordering::Relaxed);
-        let Some(place) = self.place_of(matching(tags, plain(hash)), is_it) else {
-            let is_clear = matching(tags, special(hash)) & TAGS == 0 && self.is_still(version);
+        let found = matches(tags, plain(hash));
+        if found == 0 {
+            let is_clear = matches(tags, special(hash)) == 0 && self.is_still(version);
             return match passed(tags, turn, hash) {
                 _ if !is_clear => Glance::Unclear,
                 0 => Glance::Missing,
                 _ => Glance::Further,
             };
-        };
-        // SAFETY: as there.
-        let value = unsafe { self.pairs.get_unchecked(place) }.value.load(Ordering::Relaxed);
+        }
+        let place = found.trailing_zeros() as usize;
+        // SAFETY: there is one bit for each of the places.
+        let pair = unsafe { self.pairs.get_unchecked(place) };
+        if !is_it(&pair.key.load(Ordering::Relaxed)) {
+            return Glance::Unclear;
+        }
+        let value = pair.value.load(Ordering::Relaxed);
         if !self.is_still(version) {
             return Glance::Unclear;
         }
@@ -187,8 +207,7 @@ impl Inlined {
     #[inline(always)]
     fn seek(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Sought<(usize, Listed)> {
         let tags = self.tags();
-        let both = matching(tags, plain(hash)) | matching(tags, special(hash));
-        match self.place_of(both, is_it) {
+        match self.place_of(candidates(tags, hash), is_it) {
             Some(place) => Sought::Found((place, self.get(place))),
             None if passed(tags, turn, hash) == 0 => Sought::Missing,
             None => Sought::Further,
@@ -289,15 +308,13 @@ impl Bucket for Inlined {
     const FILL_OF_FOUR: usize = 18;
 
     fn insert(&self, hash: u32, item: Listed) -> Option<usize> {
-        let place = place_of(matching(self.tags(), FREE) & TAGS, |_| true)?;
+        let place = place_of(matches(self.tags(), FREE), |_| true)?;
         self.change(|| self.set(place, hash, item));
         Some(place)
     }
 
     fn place(&self, hash: u32, slot: Slot) -> Option<usize> {
-        let tags = self.tags();
-        let both = (matching(tags, plain(hash)) | matching(tags, special(hash))) & TAGS;
-        place_of(both, |place| self.slot_at(place) == slot)
+        place_of(candidates(self.tags(), hash), |place| self.slot_at(place) == slot)
     }
 
     #[inline(always)]
@@ -337,7 +354,7 @@ impl Bucket for Inlined {
     }
 
     fn is_full(&self) -> bool {
-        matching(self.tags(), FREE) & TAGS == 0
+        matches(self.tags(), FREE) == 0
     }
 
     fn foresee(&self) {
