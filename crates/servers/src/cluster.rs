@@ -74,14 +74,7 @@ impl Cluster {
 
     /// Waits until a master's replica has all that the master has now.
     pub fn until_replicated(&self, master: usize) {
-        let offset = |server: &Server, field: &str| {
-            let info = server.tell("INFO replication");
-            let line = info.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned));
-            line.and_then(|offset| offset.trim().parse::<u64>().ok())
-        };
-        let wanted = offset(&self.0[master], "master_repl_offset:");
-        let replica = &self.0[self.replica_of(master)];
-        until("replication", || offset(replica, "slave_repl_offset:") >= wanted);
+        until_replicated(&self.0[master], &self.0[self.replica_of(master)]);
     }
 
     /// Has a master change places with its replica; who is master now.
@@ -217,6 +210,17 @@ impl Cluster {
     }
 }
 
+/// Waits until a replica has all that its master has now.
+fn until_replicated(master: &Server, replica: &Server) {
+    let offset = |server: &Server, field: &str| {
+        let info = server.tell("INFO replication");
+        let line = info.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned));
+        line.and_then(|offset| offset.trim().parse::<u64>().ok())
+    };
+    let wanted = offset(master, "master_repl_offset:");
+    until("replication", || offset(replica, "slave_repl_offset:") >= wanted);
+}
+
 /// A master, a replica, and three sentinels that watch over them under the name `mymaster`.
 #[derive(Debug)]
 pub struct Sentinels {
@@ -242,6 +246,19 @@ impl Sentinels {
             });
         }
         Self { master, replica, sentinels }
+    }
+
+    /// Kills the master as soon as the replica has all that it has, and waits until that is master.
+    pub fn lose(&mut self) {
+        until_replicated(&self.master, &self.replica);
+        self.master.kill();
+        let new = format!("127.0.0.1 {}", self.replica.port);
+        // The replica itself is not asked: who talks to it is cut off when it is promoted.
+        for sentinel in &self.sentinels {
+            until("the promotion", || {
+                sentinel.tell("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster") == new
+            });
+        }
     }
 
     /// The addresses of the sentinels.

@@ -1,7 +1,8 @@
-//! Everything on a cluster whose masters change: told to, frozen, and killed.
+//! Everything on a cluster whose masters change: told to, frozen, and killed; and what a master that
+//! sentinels watch leaves to its replica.
 
 use crate::replay::replayed;
-use crate::server::Cluster;
+use crate::server::{Cluster, Sentinels};
 use futures_util::StreamExt;
 use headwater::Result;
 use headwater::presence::{Event, Lock, Locks, Presence, PresenceCache, RedisPresence, Roster};
@@ -257,4 +258,37 @@ async fn what_is_replayed_is_what_is_there() {
     let steps = replayed(&processes, 15 * SECOND, pause).await;
     assert!(steps > 10, "{steps} steps");
     let _cluster = changing.await.expect("the masters change");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_master_had_is_found_through_the_sentinels() {
+    let mut sentinels = Sentinels::start();
+    let config = RedisConfig::sentinel("mymaster", sentinels.urls()).expect("URLs");
+    let store = config.connect_store().await.expect("it is there");
+    let presence = RedisPresence::<str, String>::new(&store).ttl(LONG);
+    let locks = Locks::redis(&store).ttl(LONG);
+    let others = locks.clone();
+    presence.set("ada", &"here".to_owned()).await.expect("set");
+    let lock = locks.try_acquire("a").await.expect("an answer").expect("free");
+    let changing = tokio::task::spawn_blocking(move || {
+        sentinels.lose();
+        sentinels
+    });
+    while !changing.is_finished() {
+        let found = unless_in_trouble(presence.fetch("ada").await);
+        assert!(found.is_none_or(|found| found.as_deref() == Some("here")));
+        let taken = unless_in_trouble(others.try_acquire("a").await).flatten();
+        assert!(taken.is_none(), "it has an owner");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let _sentinels = changing.await.expect("the master changes");
+    until("recovery", async || presence.set("bob", &"too".to_owned()).await.is_ok()).await;
+    for (name, state) in [("ada", "here"), ("bob", "too")] {
+        assert_eq!(presence.fetch(name).await.expect("an answer").as_deref(), Some(state));
+    }
+    assert!(others.try_acquire("a").await.expect("an answer").is_none());
+    let fence = lock.fence();
+    assert!(lock.release().await.expect("an answer"));
+    let next = others.try_acquire("a").await.expect("an answer").expect("free");
+    assert!(next.fence() > fence);
 }
