@@ -157,7 +157,7 @@ impl Cluster {
 
     /// Who serves a key.
     pub fn owner_of(&self, key: &str) -> usize {
-        let serves = |server: &Server| !server.tell(&format!("GET {key}")).starts_with("MOVED");
+        let serves = |server: &Server| server.tell(&format!("EXISTS {key}")).parse::<u64>().is_ok();
         self.0.iter().position(serves).expect("somebody serves it")
     }
 

@@ -1,8 +1,9 @@
 //! Many keys on a cluster: one round trip to each node, not one to each slot.
 //!
 //! The client crate routes single commands, follows redirections and keeps its own map of slots, but
-//! refuses pipelines across slots. So batches are divided here by a map of our own, and a batch
-//! that meets a moved slot is asked again key by key, by the client crate.
+//! refuses pipelines across slots. So batches are divided here by a map of our own. A batch that meets a
+//! moving slot is sent again by the client crate, all of it, some times, and then asked key by key: what is in
+//! it has to bear that.
 
 use super::dial::Node;
 use ::redis::aio::ConnectionLike;

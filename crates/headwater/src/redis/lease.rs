@@ -47,7 +47,7 @@ const POLL_LAST: Duration = Duration::from_millis(100);
 
 /// KEYS: entry, lease. ARGV: token, ms, `1` to look for the entry first, the longest that it may be:
 /// what is longer is none of ours, and would hold up everybody. Who has the lease by this very token
-/// is told so again: on a cluster a batch that meets a moved slot is sent once more, all of it.
+/// is told so again: on a cluster a batch that meets a moving slot is sent again, all of it.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -66,14 +66,25 @@ return {0, redis.call('PTTL', KEYS[2])}",
 });
 
 /// Stores ARGV[1] under KEYS[1] for ARGV[2] ms (0: for ever). KEYS[2], if there, is the lease, which
-/// ends; with a token in ARGV[4], nothing happens unless it is the lease's (-1). With ARGV[3] = `1`,
+/// ends; with a token in ARGV[4], nothing happens unless it is the lease's (-1), or this very entry is
+/// there: then it was stored when the same batch was sent before (1). With ARGV[3] = `1`,
 /// an entry of the same schema and codec whose version is newer stays (0). Only bytes are compared,
 /// because Lua's order of strings depends on the locale. With ARGV[6] = `1`, the entry's head is told
 /// when its life ends.
 pub(super) static STORE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-if ARGV[4] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[4] then return -1 end
+if ARGV[4] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[4] then
+  local function but_for_its_end(value)
+    if ARGV[6] ~= '1' then return value end
+    return string.sub(value, 1, 36) .. string.sub(value, 45)
+  end
+  if redis.pcall('STRLEN', KEYS[1]) == #ARGV[1]
+      and but_for_its_end(redis.call('GET', KEYS[1])) == but_for_its_end(ARGV[1]) then
+    return 1
+  end
+  return -1
+end
 local function is_newer(old, new)
   if type(old) ~= 'string' or #old ~= 20
       or string.sub(old, 1, 4) ~= string.sub(new, 1, 4)

@@ -175,3 +175,19 @@ fn a_hit_that_is_over_counts_before_whatever_another_thread_does_then() {
         assert!(cache.peek(&(1_000 + round)).is_some() && cache.peek(&(2_000 + round)).is_none());
     }
 }
+
+#[test]
+fn numbers_that_are_only_looked_at_leave_in_the_order_of_the_looks() {
+    let cache = LruCache::<u64, u64>::new(3).unwrap();
+    let looks: [&dyn Fn(u64) -> bool; 2] = [&|key| cache.with(&key, |_| ()).is_some(), &|key| {
+        super::face(&cache).value(&key).is_some()
+    }];
+    for (round, look) in (0..).zip(looks.into_iter().cycle().take(10)) {
+        let key = |number: u64| number + 10 * round;
+        (0..3).for_each(|number| keep(&cache, key(number)));
+        assert!(look(key(1)) && look(key(0)));
+        (3..5).for_each(|number| keep(&cache, key(number)));
+        let are_there = [0, 1, 2].map(|number| cache.peek(&key(number)).is_some());
+        assert_eq!(are_there, [true, false, false], "{round}");
+    }
+}

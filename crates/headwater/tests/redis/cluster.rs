@@ -1,6 +1,6 @@
 //! A cluster whose slots and masters change while it is used.
 
-use crate::chain::{GUARD, fetch, over, until};
+use crate::chain::{Chain, GUARD, over, until, until_stored};
 use crate::processes::{Origin, Process, redis, until_coherent, until_value};
 use crate::server::Cluster;
 use crate::trouble::keys;
@@ -103,28 +103,67 @@ async fn slots_may_move_while_they_are_used() {
     under_load(Cluster::start(), |cluster| cluster.move_slots(0, 1, 1_500)).await;
 }
 
-#[tokio::test]
-async fn a_batch_that_meets_a_moving_slot_waits_for_no_lease_of_its_own() {
-    let mut cluster = Cluster::start();
-    let redis = RedisConfig::cluster(cluster.urls()).expect("URLs").connect().await;
-    let chain = over(redis.expect("it is there"));
-    let name = |key: &str| format!("headwater:{key}");
-    let keys: Vec<String> =
-        keys().into_iter().filter(|key| cluster.owner_of(&name(key)) == 0).collect();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    assert!(keys.len() > 3, "a batch for one node");
-    // It has seen the scripts.
-    fetch(&chain, keys[0]).await;
-    cluster.begin_to_move_the_slot_of(&name(keys[1]), 1);
-    let read = timeout(GUARD, chain.fetch_many(&keys)).await.expect("it hangs");
-    assert!(read.iter().all(Result::is_ok), "the source has them all");
+/// A cluster, a chain on it, and keys for which one of its nodes is asked at once.
+async fn one_batch() -> (Cluster, Chain, Vec<String>) {
+    let cluster = Cluster::start();
+    // No time limit is to end what is tested here.
+    let patient = RedisConfig::cluster(cluster.urls()).expect("URLs").lease_time(10 * GUARD);
+    let patient = patient.read_timeout(GUARD / 2).write_timeout(GUARD);
+    let chain = over(patient.connect().await.expect("it is there"));
+    let mut keys = keys();
+    keys.retain(|key| cluster.owner_of(&name(key)) == 0);
+    // The node has seen the scripts.
+    until_stored(&chain, &keys.remove(0)).await;
+    assert!(keys.len() > 2, "a batch for one node");
+    (cluster, chain, keys)
+}
+
+fn name(key: &str) -> String {
+    format!("headwater:{key}")
+}
+
+/// What is moving cannot be stored, nor its lease be given back, before it has arrived; all others can.
+async fn others_are_stored(mut cluster: Cluster, chain: Chain, moving: &str, keys: &[&str]) {
+    let lease = format!("{{{}}}:lease", name(moving));
     for at in 0..3 {
         until("the end of the leases", || {
             let left = cluster.node(at).tell("KEYS *:lease");
-            async move { left.is_empty() }
+            let is_over = left.is_empty() || left == lease;
+            async move { is_over }
         })
         .await;
     }
+    chain.close().await.expect("closed");
+    assert_eq!(chain.tier().stats().timeouts, 0, "none was loaded without a lease for that");
+    let stats = chain.stats().tiers.swap_remove(0);
+    // One was stored before.
+    assert_eq!((stats.superseded_fills, stats.fills), (0, keys.len() as u64), "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_meets_a_moving_slot_waits_for_no_lease_of_its_own() {
+    let (cluster, chain, keys) = one_batch().await;
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    cluster.begin_to_move_the_slot_of(&name(keys[0]), 1);
+    let read = timeout(GUARD, chain.fetch_many(&keys)).await.expect("it hangs");
+    assert!(read.iter().all(Result::is_ok), "the source has them all");
+    others_are_stored(cluster, chain, keys[0], &keys).await;
+}
+
+#[tokio::test]
+async fn fills_that_are_sent_again_are_none_that_were_superseded() {
+    let (cluster, chain, keys) = one_batch().await;
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let source = chain.next().fetcher();
+    let (gate, asked) = (source.gate(), source.calls().count());
+    let moving = async {
+        source.calls().reached(asked + 1).await;
+        cluster.begin_to_move_the_slot_of(&name(keys[0]), 1);
+        gate.open();
+    };
+    let (read, ()) = futures_util::future::join(chain.fetch_many(&keys), moving).await;
+    assert!(read.iter().all(Result::is_ok), "the source has them all");
+    others_are_stored(cluster, chain, keys[0], &keys).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,6 +49,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             let node = self.hit(shard(all, hash), hash, key, &pin);
             return node.map(|node| <Apart<K, V> as Keeps<K, V>>::with(&node, read));
         }
+        let mut is_further = false;
         if are_numbers::<K, V>()
             && let Kept::Within(all) = &self.kept
             && let Some(pin) = pin_quickly()
@@ -62,16 +63,25 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
                 }
                 Glance::Value(value) => return Some(Self::read(value, read)),
                 Glance::Missing => return None,
-                Glance::Further | Glance::Unclear => {}
+                Glance::Further => is_further = true,
+                Glance::Unclear => {}
             }
         }
-        self.with_further(hash, key, read)
+        self.with_further(is_further, hash, key, read)
     }
 
-    /// The same, of what is not easily seen. Apart, so that it takes no room where most hits are over.
+    /// The same, of what is not easily seen. Apart, so that it takes no room where most hits are over. What may
+    /// be further is looked for from its home on, because the index may be another one by now.
     #[inline(never)]
-    fn with_further<R>(&self, hash: u64, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-        if are_numbers::<K, V>()
+    fn with_further<R>(
+        &self,
+        is_further: bool,
+        hash: u64,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+    ) -> Option<R> {
+        if is_further
+            && are_numbers::<K, V>()
             && let Kept::Within(all) = &self.kept
             && let Some(pin) = pin_quickly()
         {
