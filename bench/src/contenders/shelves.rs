@@ -96,9 +96,9 @@ pub(crate) type Maker<Q, V> = (&'static str, fn(usize, fn() -> V) -> Box<dyn She
 /// All of them.
 pub(crate) fn makers<Q: ?Sized + Key, V: Value>() -> Vec<Maker<Q, V>> {
     vec![
-        ("headwater", |capacity, value| headwater(memory::<Q, V>(capacity), value)),
+        ("headwater", |capacity, value| headwater(memory(capacity), MemoryCache::value, value)),
         ("headwater, closure", |capacity, value| by_closure(memory::<Q, V>(capacity), value)),
-        ("headwater lru", |capacity, value| headwater(lru::<Q, V>(capacity), value)),
+        ("headwater lru", |capacity, value| headwater(lru(capacity), LruCache::value, value)),
         ("quick_cache", quick_cache),
         ("moka", moka),
         ("foyer", foyer),
@@ -115,17 +115,17 @@ fn lru<Q: ?Sized + Key, V: Value>(capacity: usize) -> LruCache<Q, V> {
     LruCache::new(capacity as u64).expect("the capacity is not 0")
 }
 
-fn headwater<Q, V, C>(cache: C, value: fn() -> V) -> Box<dyn Shelf<Q>>
+fn headwater<Q, V, C>(
+    cache: C,
+    get: impl Fn(&C, &Q) -> Option<V> + Send + Sync + 'static,
+    value: fn() -> V,
+) -> Box<dyn Shelf<Q>>
 where
     Q: ?Sized + Key,
     V: Value,
     C: Tier<Key = Q, Value = V>,
 {
-    shelf(
-        cache,
-        |cache, key| cache.resident()?.value(Hashed::new(key))?,
-        move |cache, key: &Q| keep(cache, key, value()),
-    )
+    shelf(cache, get, move |cache, key: &Q| keep(cache, key, value()))
 }
 
 /// Values are looked at where they are, instead of cloned.

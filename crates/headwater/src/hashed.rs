@@ -5,7 +5,7 @@ use foldhash::quality::FoldHasher;
 use std::borrow::Borrow;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// A key, borrowed or owned, with its hash.
 ///
@@ -31,17 +31,34 @@ pub struct Hashed<K> {
     key: K,
 }
 
-/// Of this process, by the system's randomness.
-static SEED: LazyLock<(u64, SharedSeed)> = LazyLock::new(|| {
+/// Of this process.
+type Seed = (u64, SharedSeed);
+
+static SEED: OnceLock<Seed> = OnceLock::new();
+
+/// Draws the seed, by the system's randomness. Apart, so that it takes no room where hashes are computed.
+#[cold]
+#[inline(never)]
+fn draw_seed() -> &'static Seed {
     let random = || RandomState::new().hash_one(());
-    (random(), SharedSeed::from_u64(random()))
-});
+    SEED.get_or_init(|| (random(), SharedSeed::from_u64(random())))
+}
 
 impl<K: Hash> Hashed<K> {
     /// Computes the hash of `key`: an owned key, or a reference to one.
     #[inline]
     pub fn new(key: K) -> Self {
-        let (own, shared) = &*SEED;
+        Self::seeded(key, SEED.get().unwrap_or_else(draw_seed))
+    }
+
+    /// The same at once, without a call: nothing before the first hash of all.
+    #[inline(always)]
+    pub(crate) fn at_once(key: K) -> Option<Self> {
+        Some(Self::seeded(key, SEED.get()?))
+    }
+
+    #[inline(always)]
+    fn seeded(key: K, (own, shared): &Seed) -> Self {
         let mut hasher = FoldHasher::with_seed(*own, shared);
         key.hash(&mut hasher);
         Self { hash: hasher.finish(), key }

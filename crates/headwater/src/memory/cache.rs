@@ -302,7 +302,27 @@ macro_rules! face_of_memory {
             /// # }).unwrap();
             /// ```
             pub fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-                self.0.with(Hashed::new(key), read)
+                self.0.look_up(key, |value| Some(read(value)), || None)
+            }
+
+            /// A clone of the value of `key`, if a live entry is here that has one: a use, as
+            /// [`get`](Tier::get) is, that needs no `await`. Of an absent entry it makes no difference:
+            /// see [`with`](Self::with).
+            ///
+            /// ```
+            /// use headwater::{Entry, MemoryCache, Tier};
+            ///
+            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            /// let cache = MemoryCache::<str, u32>::with_capacity(10)?;
+            /// cache.put("a", &Entry::found(4)).await?;
+            /// assert_eq!(cache.value("a"), Some(4));
+            /// assert_eq!(cache.value("b"), None);
+            /// # Ok::<(), headwater::Error>(())
+            /// # }).unwrap();
+            /// ```
+            #[must_use]
+            pub fn value(&self, key: &K) -> Option<V> {
+                self.0.look_up(key, |value| value.cloned(), || None)
             }
 
             /// Removes all dead entries and returns how many they were. Takes time in proportion to

@@ -10,12 +10,8 @@ use crate::{Cause, Key, Removals, Value};
 use std::any::TypeId;
 use std::marker::PhantomData;
 
-/// A store, on cache lines of its own. Some processors fetch lines in pairs, hence 128 bytes.
-#[repr(align(128))]
-pub(super) struct Shard<F: Form>(pub(super) Table<F, State>);
-
-/// A power of two of stores.
-type Shards<F> = Box<[Shard<F>]>;
+/// The stores of a cache in one form.
+type Shards<F> = super::table::Shards<F, State>;
 
 /// The stores of a cache.
 pub(super) enum Kept<K: ?Sized + Key, V: Value> {
@@ -63,7 +59,7 @@ impl<K: ?Sized + Key, V: Value> Kept<K, V> {
 
 /// So many stores.
 fn all<F: Form>(shards: usize, tables: &impl Makes) -> Shards<F> {
-    (0..shards).map(|number| Shard(tables.make(number))).collect()
+    Shards::new(shards, |number| tables.make(number))
 }
 
 /// Whether keys and values of these types can stand [within](Kept::Within). Decided when it is compiled,

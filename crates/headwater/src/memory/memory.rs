@@ -10,14 +10,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::bounds::{Bounds, Rule, UNBOUNDED};
-use super::kept::{Keeps, Kept, Makes, Shard, each};
+use super::kept::{Keeps, Kept, Makes, each};
 use super::life::{Life, Now};
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
 use super::store::{Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{Form, Freeing, Table};
+use super::table::{Form, Freeing, Shards, Table};
 use super::touches::Touches;
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
@@ -97,7 +97,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         shards: usize,
         sizing: Sizing,
     ) -> Arc<Self> {
-        debug_assert!(shards.is_power_of_two(), "shards are chosen by masking");
         let touches = (bounds.rule == Rule::Lru).then(|| Arc::new(Touches::new()));
         debug_assert!(touches.is_none() || shards == 1, "an exact order is one order");
         let kept = Kept::new(shards, &Plan { bounds, shards, touches: touches.as_ref() });
@@ -149,14 +148,14 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     fn resize_all<F: Keeps<K, V>>(
         &self,
-        shards: &[Shard<F>],
+        shards: &Shards<F, State>,
         capacity: u64,
     ) -> Removals<K::Owned, V> {
         let mut removals = Removals::none();
         for (number, shard) in shards.iter().enumerate() {
             let part = part(capacity, number, shards.len());
             let step = |store: &mut Store<'_, F>| store.resize(part, AT_ONCE);
-            while !self.change(&shard.0, Freeing::Now, &mut removals, step) {}
+            while !self.change(shard, Freeing::Now, &mut removals, step) {}
         }
         removals
     }
@@ -188,7 +187,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Looks at what each store knows, under its lock.
     fn each_state(&self, mut look: impl FnMut(&State)) {
-        each!(&self.kept, shards => shards.iter().for_each(|shard| look(shard.0.lock().state())));
+        each!(&self.kept, shards => shards.iter().for_each(|shard| look(shard.lock().state())));
     }
 
     /// The hit ratios at other capacities, if they are measured.
@@ -222,12 +221,12 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// The same of one store; the slot to go on with.
     fn copy_from<F: Keeps<K, V>>(
         &self,
-        shard: &Shard<F>,
+        shard: &Table<F, State>,
         slot: usize,
         page: &mut Vec<(K::Owned, Entry<V>)>,
     ) -> Option<usize> {
         let now = self.settings.clock.now();
-        let mut locked = shard.0.lock();
+        let mut locked = shard.lock();
         let mut add = |key: &F::Key, entry: Entry<F::Value>| {
             page.push((F::key_out(key.clone()), entry.map(F::value_out)));
         };
@@ -242,7 +241,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// Removes all that is dead; how many entries that were.
     pub(super) fn remove_expired(&self) -> usize {
         let now = self.settings.clock.now();
-        each!(&self.kept, shards => shards.iter().map(|shard| self.expire(&shard.0, now)).sum())
+        each!(&self.kept, shards => shards.iter().map(|shard| self.expire(shard, now)).sum())
     }
 
     /// Removes what is dead in a shard, and lets others in between; how many entries that were.
@@ -317,7 +316,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         // Closing twice finds nothing the second time, and that is all.
         let _ = self.closed.set(());
         each!(&self.kept, shards => {
-            shards.iter().for_each(|shard| Store::new(shard.0.lock().parts()).close());
+            shards.iter().for_each(|shard| Store::new(shard.lock().parts()).close());
         });
         self.clear()
     }
@@ -333,7 +332,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let now = Now::new(&self.settings.clock);
         let is_mortal = self.time_to_idle.is_some() || entry.expiry().is_some();
         let entry = entry.map(F::value_in);
-        let new = Arrival { hash: short(hash), key: F::key_in(key), entry };
+        let new = Arrival { hash: F::short(hash), key: F::key_in(key), entry };
         let mut removals = Removals::none();
         let put = |store: &mut Store<'_, F>| store.put(new, weight, &now);
         let is_told = match self.change(table, Freeing::Together, &mut removals, put) {
@@ -363,18 +362,18 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         key: &K,
     ) -> Removals<K::Owned, V> {
         let mut removals = Removals::none();
-        let remove = |store: &mut Store<'_, F>| store.remove(short(hash), F::is(key));
+        let remove = |store: &mut Store<'_, F>| store.remove(F::short(hash), F::is(key));
         self.change(table, Freeing::Now, &mut removals, remove);
         removals
     }
 
-    fn clear_all<F: Keeps<K, V>>(&self, shards: &[Shard<F>]) -> Removals<K::Owned, V> {
+    fn clear_all<F: Keeps<K, V>>(&self, shards: &Shards<F, State>) -> Removals<K::Owned, V> {
         let mut all = Removals::none();
-        for shard in shards {
+        for shard in shards.iter() {
             let mut next = Some(0);
             while let Some(from) = next {
                 let clear = |store: &mut Store<'_, F>| store.clear(from, AT_ONCE);
-                next = self.change(&shard.0, Freeing::Now, &mut all, clear);
+                next = self.change(shard, Freeing::Now, &mut all, clear);
             }
         }
         all
@@ -394,17 +393,6 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     }
 }
 
-/// The store of a hash, chosen by bits that the store itself does not go by.
-#[inline(always)]
-fn shard<F: Form>(shards: &[Shard<F>], hash: u64) -> &Table<F, State> {
-    &shards[(hash >> 32) as usize & (shards.len() - 1)].0
-}
-
-/// The 32 bits of a hash that a store goes by. The others choose the shard.
-fn short(hash: u64) -> u32 {
-    hash as u32
-}
-
 /// The part of a capacity that one of `shards` gets. All parts add up to the capacity.
 fn part(capacity: u64, number: usize, shards: usize) -> u64 {
     if capacity == UNBOUNDED {
@@ -418,12 +406,12 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     #[inline]
     fn get(&self, key: Hashed<&K>) -> Option<Entry<V>> {
         let (hash, key) = (key.hash(), key.into_key());
-        each!(&self.kept, all => self.get_in(shard(all, hash), hash, key))
+        each!(&self.kept, all => self.get_in(all.of(hash), hash, key))
     }
 
     #[inline(always)]
     fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
-        self.with(key, |value: Option<&V>| value.cloned())
+        self.look(key, |value| Some(value.cloned()), || None)
     }
 
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {
@@ -438,12 +426,12 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
-        each!(&self.kept, all => self.put_in(shard(all, hash), hash, key, entry))
+        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry))
     }
 
     fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {
         let (hash, key) = (key.hash(), key.into_key());
-        let removals = each!(&self.kept, all => self.remove_in(shard(all, hash), hash, key));
+        let removals = each!(&self.kept, all => self.remove_in(all.of(hash), hash, key));
         self.notifying(removals)
     }
 

@@ -16,6 +16,7 @@ fn a_closure_sees_the_value_where_it_is() {
     assert_eq!(cache.with("a", |value| value.map(|value| value + 1)), Some(Some(8)));
     assert_eq!(cache.with("b", |value| value.map(|value| value + 1)), Some(None));
     assert_eq!(cache.with("c", |value| value.map(|value| value + 1)), None);
+    assert_eq!(["a", "b", "c"].map(|key| cache.value(key)), [Some(7), None, None]);
 }
 
 #[test]

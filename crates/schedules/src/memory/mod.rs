@@ -72,6 +72,9 @@ struct World<F: Kind> {
     alive: Arc<AtomicUsize>,
 }
 
+/// All keys have one hash, so that they meet in the same buckets. It is short as it is.
+const HASH: u32 = 0x87;
+
 impl<F: Kind> World<F> {
     fn new(patience: usize) -> Arc<Self> {
         let alive = Arc::new(AtomicUsize::new(0));
@@ -79,7 +82,6 @@ impl<F: Kind> World<F> {
         Arc::new(Self { table: Table::new(limits, ()), alive })
     }
 
-    /// All keys have one hash, so that they meet in the same buckets.
     fn put(&self, key: u32, value: u32) {
         let mut notes = [None; LANES];
         notes[Lane::Version as usize] = version(value);
@@ -88,10 +90,10 @@ impl<F: Kind> World<F> {
         {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
-            if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
+            if let Some(held) = writer.find(HASH, |held| *held == key.into()).map(Node::slot) {
                 writer.lift(held, Cause::Replaced, |_| ());
             }
-            let kept = writer.insert(7, key.into(), Some(value), List::Main, &notes);
+            let kept = writer.insert(HASH, key.into(), Some(value), List::Main, &notes);
             assert!(kept.is_ok());
             writer.settle(Freeing::Together, false, &mut removals);
         }
@@ -103,7 +105,7 @@ impl<F: Kind> World<F> {
         {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
-            if let Some(held) = writer.find(7, |held| *held == key.into()).map(Node::slot) {
+            if let Some(held) = writer.find(HASH, |held| *held == key.into()).map(Node::slot) {
                 writer.remove(held, Cause::Invalidated, |_| ());
             }
             writer.settle(freeing, false, &mut removals);
@@ -114,7 +116,7 @@ impl<F: Kind> World<F> {
     /// What a reader sees.
     fn read(&self, key: u32) -> Option<u32> {
         let pin = pin()?;
-        let node = self.table.find(7, |held| *held == key.into(), &pin)?;
+        let node = self.table.find(HASH, |held| *held == key.into(), &pin)?;
         let value = F::number(node.value()?);
         assert!(*node.key() == key.into());
         // What stands in the slot is the same entry's, though that may have left meanwhile.
@@ -306,7 +308,7 @@ fn who_glances_at_a_number_sees_its_own_or_nothing() {
             for _ in 0..3 {
                 for key in 1..5 {
                     let pin = pin().unwrap();
-                    let seen = world.table.glance(7, |held| *held == u64::from(key), &pin);
+                    let seen = world.table.glance(HASH, |held| *held == u64::from(key), &pin);
                     let Glance::Value(seen) = seen else {
                         assert!(key != 2 || !matches!(seen, Glance::Missing), "it is there");
                         continue;

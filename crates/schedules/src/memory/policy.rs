@@ -3,4 +3,4 @@
 #[path = "../../../headwater/src/memory/policy/mark.rs"]
 mod mark;
 
-pub(in crate::memory) use mark::{Mark, Queue, Uses};
+pub(in crate::memory) use mark::{Counts, Mark, Queue, Uses};

@@ -3,16 +3,18 @@
 use super::super::kept::{Keeps, Kept, are_numbers, each};
 use super::super::store::{Look, State, Store};
 use super::super::table::{
-    Apart, Content, Form, Freeing, Glance, Node, Notes, Pin, Slot, Table, Within, pin, pin_quickly,
+    Apart, Content, Form, Freeing, Glance, Node, Notes, Pinned, Slot, Table, Within, from_bits,
+    pin, pin_quickly, to_bits,
 };
 use super::super::touches::{Noted, Touches};
-use super::{Memory, shard, short};
+use super::Memory;
 use crate::{Entry, Hashed, Key, Removals, Value};
+use std::borrow::Borrow;
 
 impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     pub(in crate::memory) fn peek(&self, key: Hashed<&K>) -> Option<Entry<V>> {
         let (hash, key) = (key.hash(), key.into_key());
-        each!(&self.kept, shards => self.peek_in(shard(shards, hash), hash, key))
+        each!(&self.kept, shards => self.peek_in(shards.of(hash), hash, key))
     }
 
     fn peek_in<F: Keeps<K, V>>(
@@ -24,80 +26,142 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let clock = &self.settings.clock;
         let entry = match pin() {
             Some(pin) => {
-                let node = table.find(short(hash), F::is(key), &pin)?;
+                let node = table.find(F::short(hash), F::is(key), &pin)?;
                 let is_dead = node.has_end() && node.is_dead(clock.now());
                 (!is_dead).then(|| node.entry())
             }
-            None => Store::new(table.lock().parts()).peek(short(hash), F::is(key), clock),
+            None => Store::new(table.lock().parts()).peek(F::short(hash), F::is(key), clock),
         };
         entry.map(|entry| entry.map(F::value_out))
     }
 
-    /// Has `read` look at the value of a live entry, if there is one, where it is stored; it is
-    /// `None` for an absent entry. Where that would take the lock, it looks at a clone.
+    /// Hashes the key, and [looks](Self::look).
     #[inline(always)]
-    pub(in crate::memory) fn with<R>(
+    pub(in crate::memory) fn look_up<R>(
+        &self,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        match Hashed::at_once(key) {
+            Some(key) => self.look(key, read, missing),
+            None => self.look_first(key, read, missing),
+        }
+    }
+
+    /// The same, before anything was hashed.
+    #[cold]
+    #[inline(never)]
+    fn look_first<R>(
+        &self,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        self.look(Hashed::new(key), read, missing)
+    }
+
+    /// Has `read` look at the value of a live entry where it is stored; it is `None` for an absent entry. If
+    /// there is none, that is `missing`. Where that would take the lock, it looks at a clone.
+    #[inline(always)]
+    pub(in crate::memory) fn look<R>(
         &self,
         key: Hashed<&K>,
         read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
+        missing: impl FnOnce() -> R,
+    ) -> R {
         let (hash, key) = (key.hash(), key.into_key());
-        if !are_numbers::<K, V>()
-            && let Kept::Apart(all) = &self.kept
-            && let Some(pin) = pin_quickly()
-        {
-            let node = self.hit(shard(all, hash), hash, key, &pin);
-            return node.map(|node| <Apart<K, V> as Keeps<K, V>>::with(&node, read));
+        if are_numbers::<K, V>() {
+            return self.look_at_number(hash, to_bits(key), read, missing);
         }
-        let mut is_further = false;
-        if are_numbers::<K, V>()
-            && let Kept::Within(all) = &self.kept
+        if let Kept::Apart(all) = &self.kept
             && let Some(pin) = pin_quickly()
         {
-            let is_it = <Within as Keeps<K, V>>::is(key);
-            let seen = shard(all, hash).glance(short(hash), is_it, &pin);
+            return match self.hit(all.of(hash), hash, key, &pin) {
+                Some(node) => <Apart<K, V> as Keeps<K, V>>::with(&node, read),
+                None => missing(),
+            };
+        }
+        self.look_closely(hash, key, read, missing)
+    }
+
+    /// The same of a key that is a number, by its bits.
+    #[inline(always)]
+    fn look_at_number<R>(
+        &self,
+        hash: u64,
+        bits: u64,
+        read: impl FnOnce(Option<&V>) -> R,
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        if let Kept::Within(all) = &self.kept
+            && let Some(pin) = pin_quickly()
+        {
+            let seen = all.of(hash).glance(Within::short(hash), |held| *held == bits, &pin);
             drop(pin);
             match seen {
                 Glance::Value(value) if self.sizing.is_due(hash) => {
                     return self.record(hash, value, read);
                 }
-                Glance::Value(value) => return Some(Self::read(value, read)),
-                Glance::Missing => return None,
-                Glance::Further => is_further = true,
+                Glance::Value(value) => return Self::read(value, read),
+                Glance::Missing => return missing(),
+                Glance::Further => return self.look_further(hash, bits, read, missing),
                 Glance::Unclear => {}
             }
         }
-        self.with_further(is_further, hash, key, read)
+        self.look_at_number_closely(hash, bits, read, missing)
     }
 
-    /// The same, of what is not easily seen. Apart, so that it takes no room where most hits are over. What may
-    /// be further is looked for from its home on, because the index may be another one by now.
+    /// The same, of a number that is not the first to be seen: looked for from home on, because the index
+    /// may be another one by now. Apart, as all that is seldom, so that it takes no room where most hits are
+    /// over.
     #[inline(never)]
-    fn with_further<R>(
+    fn look_further<R>(
         &self,
-        is_further: bool,
         hash: u64,
-        key: &K,
+        bits: u64,
         read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
-        if is_further
-            && are_numbers::<K, V>()
-            && let Kept::Within(all) = &self.kept
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        if let Kept::Within(all) = &self.kept
             && let Some(pin) = pin_quickly()
         {
-            let is_it = <Within as Keeps<K, V>>::is(key);
-            let seen = shard(all, hash).glance_further(short(hash), is_it, &pin);
+            let seen = all.of(hash).glance_further(Within::short(hash), |held| *held == bits, &pin);
             drop(pin);
             match seen {
                 Glance::Value(value) => {
                     self.sizing.note(hash);
-                    return Some(Self::read(value, read));
+                    return Self::read(value, read);
                 }
-                Glance::Missing => return None,
+                Glance::Missing => return missing(),
                 Glance::Further | Glance::Unclear => {}
             }
         }
-        each!(&self.kept, all => self.with_in(shard(all, hash), hash, key, read))
+        self.look_at_number_closely(hash, bits, read, missing)
+    }
+
+    #[inline(never)]
+    fn look_at_number_closely<R>(
+        &self,
+        hash: u64,
+        bits: u64,
+        read: impl FnOnce(Option<&V>) -> R,
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        self.look_closely(hash, from_bits::<K::Owned>(bits).borrow(), read, missing)
+    }
+
+    /// The same, whatever there is to the entry.
+    #[inline(never)]
+    fn look_closely<R>(
+        &self,
+        hash: u64,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        each!(&self.kept, all => self.look_in(all.of(hash), hash, key, read))
+            .unwrap_or_else(missing)
     }
 
     #[inline(always)]
@@ -108,13 +172,13 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     /// The same, and its use is recorded. Apart, so that a hit whose use is not is short.
     #[cold]
     #[inline(never)]
-    fn record<R>(&self, hash: u64, value: u64, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
+    fn record<R>(&self, hash: u64, value: u64, read: impl FnOnce(Option<&V>) -> R) -> R {
         self.sizing.record(hash);
-        Some(Self::read(value, read))
+        Self::read(value, read)
     }
 
     #[inline(always)]
-    fn with_in<F: Keeps<K, V>, R>(
+    fn look_in<F: Keeps<K, V>, R>(
         &self,
         table: &Table<F, State>,
         hash: u64,
@@ -150,9 +214,9 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         table: &'a Table<F, State>,
         hash: u64,
         key: &K,
-        pin: &'a Pin,
+        pin: &'a impl Pinned,
     ) -> Option<Node<'a, F>> {
-        let node = table.find(short(hash), F::is(key), pin)?;
+        let node = table.find(F::short(hash), F::is(key), pin)?;
         if node.has_end() && !self.outlives_this(&node.notes()) {
             self.bury(table, hash, key);
             return None;
@@ -167,7 +231,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
 
     /// Notes a hit that changes the order. The pin says that the slot stays its entry's meanwhile.
     #[inline(never)]
-    fn touch<F: Form>(touches: &Touches, table: &Table<F, State>, slot: Slot, _pin: &Pin) {
+    fn touch<F: Form>(touches: &Touches, table: &Table<F, State>, slot: Slot, _pin: &impl Pinned) {
         match touches.note(slot) {
             Noted::Done => {}
             Noted::HalfFull => {
@@ -203,7 +267,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     ) -> Option<Entry<V>> {
         let mut locked = table.lock();
         let mut store = Store::new(locked.parts());
-        match store.get(short(hash), F::is(key), &self.settings.clock) {
+        match store.get(F::short(hash), F::is(key), &self.settings.clock) {
             Look::Live(entry) => {
                 self.sizing.note(hash);
                 Some(entry.map(F::value_out))
@@ -222,7 +286,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     fn bury<F: Keeps<K, V>>(&self, table: &Table<F, State>, hash: u64, key: &K) {
         let mut removals = Removals::none();
         let now = self.settings.clock.now();
-        let bury = |store: &mut Store<'_, F>| store.remove_dead(short(hash), F::is(key), now);
+        let bury = |store: &mut Store<'_, F>| store.remove_dead(F::short(hash), F::is(key), now);
         self.change(table, Freeing::Together, &mut removals, bury);
         drop(self.notifying(removals));
     }

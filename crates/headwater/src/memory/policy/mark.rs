@@ -1,49 +1,86 @@
 //! What a policy notes about one entry: two bits that hits write, and a byte beside it.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::memory::lists::List;
-
-/// The most uses that are told apart.
-const MOST_USES: u16 = 3;
-
-/// The bits that they take.
-const BITS: u32 = 2;
 
 /// The bit of an entry that is in small.
 const IN_SMALL: u8 = 1;
 
-/// Where an entry's uses are counted: in two bits of a word, which may have other entries' beside them.
+/// The most uses that are told apart.
+const MOST_USES: u8 = 3;
+
+/// The uses of up to eight entries, or rather how many each is short of the [most](MOST_USES): two bits, of which
+/// the low ones and the high ones stand apart. So where all is 0, there is nothing to note for anybody.
+#[derive(Debug)]
+pub(in crate::memory) struct Counts {
+    low: AtomicU8,
+    high: AtomicU8,
+}
+
+/// No uses.
+impl Default for Counts {
+    fn default() -> Self {
+        Self { low: AtomicU8::new(!0), high: AtomicU8::new(!0) }
+    }
+}
+
+impl Counts {
+    /// Notes a use of the entry that has the lowest of these bits. Nothing is done if none of those that have one is
+    /// short of anything.
+    #[inline(always)]
+    pub(in crate::memory) fn bump(&self, bits: u32) {
+        if (self.low.load(Relaxed) | self.high.load(Relaxed)) & bits as u8 != 0 {
+            self.bump_one((bits & bits.wrapping_neg()) as u8);
+        }
+    }
+
+    #[inline(always)]
+    fn bump_one(&self, bit: u8) {
+        let (low, high) = (self.low.load(Relaxed), self.high.load(Relaxed));
+        if low & bit != 0 {
+            self.low.store(low & !bit, Relaxed);
+        } else if high & bit != 0 {
+            self.high.store(high & !bit, Relaxed);
+            self.low.store(low | bit, Relaxed);
+        }
+    }
+}
+
+/// Where an entry's uses are counted.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Uses<'a> {
-    word: &'a AtomicU16,
-    shift: u32,
+    counts: &'a Counts,
+    number: usize,
 }
 
 impl<'a> Uses<'a> {
-    /// In the word's two bits of this number, from 0 to 7.
+    /// Those of the entry of this number, from 0 to 7.
     #[inline(always)]
-    pub(in crate::memory) fn new(word: &'a AtomicU16, number: usize) -> Self {
-        Self { word, shift: number as u32 * BITS }
+    pub(in crate::memory) fn new(counts: &'a Counts, number: usize) -> Self {
+        Self { counts, number }
     }
 
     #[inline(always)]
-    pub(in crate::memory) fn get(self) -> u16 {
-        self.word.load(Relaxed) >> self.shift & MOST_USES
+    pub(in crate::memory) fn get(self) -> u8 {
+        let bit = |bits: &AtomicU8| bits.load(Relaxed) >> self.number & 1;
+        MOST_USES - (bit(&self.counts.low) | bit(&self.counts.high) << 1)
     }
 
-    pub(in crate::memory) fn set(self, uses: u16) {
-        let others = self.word.load(Relaxed) & !(MOST_USES << self.shift);
-        self.word.store(others | uses << self.shift, Relaxed);
+    pub(in crate::memory) fn set(self, uses: u8) {
+        let short = MOST_USES - uses;
+        let set = |bits: &AtomicU8, bit: u8| {
+            let others = bits.load(Relaxed) & !(1 << self.number);
+            bits.store(others | bit << self.number, Relaxed);
+        };
+        set(&self.counts.low, short & 1);
+        set(&self.counts.high, short >> 1);
     }
 
     /// Notes a use.
     #[inline(always)]
     pub(in crate::memory) fn bump(self) {
-        let word = self.word.load(Relaxed);
-        if word >> self.shift & MOST_USES != MOST_USES {
-            self.word.store(word + (1 << self.shift), Relaxed);
-        }
+        self.counts.bump(1 << self.number);
     }
 }
 
@@ -73,7 +110,7 @@ impl<'a> Queue<'a> {
 /// How often an entry was used lately, up to 3, and in which queue it is.
 ///
 /// A hit may note its use at any time. Two at once may count as one, and one may undo what the policy
-/// or another hit notes at the same moment of this entry or of its neighbours in the word: it is an
+/// or another hit notes at the same moment of this entry or of its neighbours in the counts: it is an
 /// estimate anyway. Once the count has reached its end, a hit writes nothing, so that threads do not
 /// take each other's copy of the line.
 #[derive(Clone, Copy, Debug)]
@@ -125,11 +162,11 @@ mod tests {
 
     #[test]
     fn uses_are_counted_to_their_end_and_spent_one_by_one() {
-        let (word, queue) = (AtomicU16::new(0), AtomicU8::new(0));
-        let mark = Mark::new(Uses::new(&word, 3), Queue::new(&queue));
+        let (counts, queue) = (Counts::default(), AtomicU8::new(0));
+        let mark = Mark::new(Uses::new(&counts, 3), Queue::new(&queue));
         assert!(!mark.is_used() && !mark.spend());
         (0..10).for_each(|_| mark.uses.bump());
-        assert_eq!((0..10).filter(|_| mark.spend()).count(), usize::from(MOST_USES));
+        assert_eq!((0..10).filter(|_| mark.spend()).count(), 3);
         mark.enter(List::Small);
         (0..10).for_each(|_| mark.uses.bump());
         assert_eq!(mark.list(), List::Small);
@@ -140,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_share_a_word_are_counted_apart() {
-        let (word, queue) = (AtomicU16::new(0), AtomicU8::new(0));
+    fn entries_that_share_a_byte_are_counted_apart() {
+        let (counts, queue) = (Counts::default(), AtomicU8::new(0));
         let marks: Vec<Mark<'_>> =
-            (0..8).map(|n| Mark::new(Uses::new(&word, n), Queue::new(&queue))).collect();
+            (0..8).map(|n| Mark::new(Uses::new(&counts, n), Queue::new(&queue))).collect();
         for (uses, mark) in [0, 3, 1, 2, 3, 9, 0, 2].into_iter().zip(&marks) {
             (0..uses).for_each(|_| mark.uses.bump());
         }
-        Uses::new(&word, 6).set(3);
+        Uses::new(&counts, 6).set(3);
         for (uses, mark) in [0, 3, 1, 2, 3, 3, 3, 2].into_iter().zip(&marks) {
             assert_eq!((0..9).filter(|_| mark.spend()).count(), uses);
         }
-        assert_eq!(word.into_inner(), 0);
+        assert!((0..8).all(|n| Uses::new(&counts, n).get() == 0));
     }
 }

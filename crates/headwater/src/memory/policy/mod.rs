@@ -49,7 +49,7 @@ use self::history::History;
 use super::lists::{List, Lists};
 use super::table::Slot;
 
-pub(super) use self::mark::{Mark, Queue, Uses};
+pub(super) use self::mark::{Counts, Mark, Queue, Uses};
 
 /// Small's share in the beginning, and within which bounds it adapts.
 const FIRST_SHARE: f64 = 0.1;

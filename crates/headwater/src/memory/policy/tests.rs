@@ -1,12 +1,12 @@
 use super::*;
-use std::sync::atomic::{AtomicU8, AtomicU16};
+use std::sync::atomic::AtomicU8;
 
 /// Entries of one weight, or of their own, whose keys are numbers.
 #[derive(Default)]
 struct Shelf {
     keys: Vec<Option<u32>>,
     weights: Vec<u64>,
-    marks: Vec<(AtomicU16, AtomicU8)>,
+    marks: Vec<(Counts, AtomicU8)>,
 }
 
 impl Shelf {

@@ -5,17 +5,17 @@
 //! in memory (*hints*): those of strings are not in their slots, and are fetched while the slots are, not
 //! after them. A slot stays in its place as long as it is listed.
 
-use super::super::policy::Uses;
+use super::super::policy::{Counts, Uses};
 use super::form::{Bucket, Form, IsIt, Place, Sought, Turn};
 use super::prefetch::{self, prefetch, prefetch_at};
 use super::slots::{Cell, Content, Node, Slot, Slots};
-use super::tags::matching;
+use super::tags::matching_in_two;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::borrow::Borrow;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{self, AtomicU16};
+use std::sync::atomic;
 
 const WAYS: usize = 12;
 
@@ -129,7 +129,7 @@ fn places(mut matches: u32) -> impl Iterator<Item = usize> {
 /// The places whose tags are `tag`, one bit each.
 #[inline(always)]
 fn matches(first: u64, second: u64, tag: u8) -> u32 {
-    matching([first, second], tag) & ALL_WAYS
+    matching_in_two([first, second], tag) & ALL_WAYS
 }
 
 impl Tagged {
@@ -275,9 +275,9 @@ impl<K, V> Default for Pair<K, V> {
 }
 
 impl<K, V> Content for Pair<K, V> {
-    type Uses = AtomicU16;
+    type Uses = Counts;
 
-    fn forget_uses(uses: &AtomicU16) {
+    fn forget_uses(uses: &Counts) {
         Uses::new(uses, 0).set(0);
     }
 }

@@ -105,6 +105,12 @@ pub(in crate::memory) trait Form: Sized + 'static {
     /// The most entries of a table.
     const MOST_ENTRIES: usize = 1 << (Self::SLOT_BITS - 1);
 
+    /// The bits of a hash that a table goes by. The high half chooses the shard.
+    #[inline(always)]
+    fn short(hash: u64) -> u32 {
+        hash as u32
+    }
+
     /// Looks for the entry of a key in a bucket.
     ///
     /// # Safety

@@ -1,8 +1,9 @@
 //! The records of this process's threads.
 
 use super::barrier;
-use super::records::{Pin, Reader, Record, Records};
+use super::records::{Pin, Pinned, Reader, Record, Records};
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::atomic::{Ordering, fence};
 
 static RECORDS: Records = Records::new();
@@ -14,9 +15,11 @@ thread_local! {
     static LEASE: Cell<Lease> = const { Cell::new(Lease(None)) };
 }
 
+static NOBODYS: Record = Record::nobodys();
+
 thread_local! {
     /// This thread's record, where nothing but a store is needed to say that it reads.
-    static QUICK: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    static QUICK: Cell<&'static Record> = const { Cell::new(&NOBODYS) };
 }
 
 struct Lease(Option<&'static Record>);
@@ -25,7 +28,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(record) = self.0 {
             OWN.set(None);
-            QUICK.set(None);
+            QUICK.set(&NOBODYS);
             RECORDS.give_back(record);
         }
     }
@@ -39,17 +42,31 @@ pub(in crate::memory) fn pin() -> Option<Pin> {
         Some(record) => record,
         None => introduce()?,
     };
-    let pin = record.begin();
+    let pin = record.begin(&RECORDS);
     barrier::light();
     Some(pin)
 }
 
 /// The same, if that is done at once; who gets none has to [`pin`].
 #[inline(always)]
-pub(in crate::memory) fn pin_quickly() -> Option<Pin> {
-    let pin = QUICK.get()?.begin_outermost()?;
+pub(in crate::memory) fn pin_quickly() -> Option<QuickPin> {
+    if !QUICK.get().begin_outermost(&RECORDS) {
+        return None;
+    }
     barrier::light_if_heavy_reaches_all();
-    Some(pin)
+    Some(QuickPin(PhantomData))
+}
+
+/// An outermost pin. It looks up again whose it is, rather than to keep that all the time.
+pub(in crate::memory) struct QuickPin(PhantomData<*const ()>);
+
+impl Pinned for QuickPin {}
+
+impl Drop for QuickPin {
+    #[inline(always)]
+    fn drop(&mut self) {
+        QUICK.get().end();
+    }
 }
 
 /// Gives this thread a record.
@@ -63,7 +80,9 @@ fn introduce() -> Option<&'static Record> {
         fence(Ordering::SeqCst);
         lease.set(Lease(Some(record)));
         OWN.set(Some(record));
-        QUICK.set(barrier::reaches_all().then_some(record));
+        if barrier::reaches_all() {
+            QUICK.set(record);
+        }
         record
     };
     LEASE.try_with(introduce).ok()
@@ -79,4 +98,36 @@ pub(super) fn nobody_reads() -> bool {
 /// Who may still see what was unlinked before; `None` if that cannot be told.
 pub(super) fn now_reading() -> Option<Vec<Reader>> {
     barrier::heavy().then(|| RECORDS.reading())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_and_begins_again_is_not_taken_for_one_who_never_ends() {
+        let records = Records::new();
+        let record = records.take();
+        assert!(records.reading().is_empty());
+        let pin = record.begin(&records);
+        let has_moved_on = |reader: &Reader| reader.has_moved_on();
+        let readers = records.reading();
+        assert_eq!(readers.iter().map(has_moved_on).collect::<Vec<_>>(), [false]);
+        // One within another changes nothing.
+        let within = record.begin(&records);
+        assert!(!record.begin_outermost(&records) && !has_moved_on(&readers[0]));
+        drop(within);
+        assert!(record.is_reading() && !has_moved_on(&readers[0]));
+        drop(pin);
+        assert!(!record.is_reading() && has_moved_on(&readers[0]));
+        let pin = record.begin(&records);
+        assert!(has_moved_on(&readers[0]), "it is another turn");
+        assert_eq!(records.reading().iter().map(has_moved_on).collect::<Vec<_>>(), [false]);
+        drop(pin);
+    }
+
+    #[test]
+    fn a_thread_without_a_record_does_not_read_quickly() {
+        assert!(!NOBODYS.begin_outermost(&RECORDS));
+    }
 }

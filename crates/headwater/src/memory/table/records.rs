@@ -1,74 +1,100 @@
 //! Who reads at the moment, so that nothing is freed under somebody's eyes.
 //!
-//! Each thread that reads has a [`Record`] with the number of its turns: odd while it reads, even
-//! otherwise. What was unlinked may be freed once every record that was odd after that has moved on:
-//! who began to read later cannot have found it any more.
+//! Each thread that reads has a [`Record`] that says since when: in which period, of which another begins
+//! whenever somebody asks who reads. What was unlinked may be freed once nobody who was reading after that
+//! has gone on since: who began to read later cannot have found it any more. As periods are not the same,
+//! who reads again and again is not taken for one who never ends.
 
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 
-/// The turns of one thread, on cache lines of its own. It is never freed, but used again by another
+/// Since when a thread reads that does not.
+const NEVER: u64 = 0;
+
+/// Since when one thread reads, on cache lines of its own. It is never freed, but used again by another
 /// thread when its own has ended.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Record {
-    turns: AtomicU64,
+    since: AtomicU64,
     is_taken: AtomicBool,
 }
 
 impl Record {
-    /// Begins to read. What follows must not be moved before it: see [`barrier`](super::barrier).
-    #[inline(always)]
-    pub(super) fn begin(&'static self) -> Pin {
-        let turns = self.turns.load(Ordering::Relaxed);
-        self.turns.store(turns | 1, Ordering::Relaxed);
-        Pin { record: self, after: turns + (!turns & 1) * 2, _stays: PhantomData }
+    /// One whose thread reads all the time, and that is no thread's: in the place of one that is missing.
+    pub(super) const fn nobodys() -> Self {
+        Self { since: AtomicU64::new(!NEVER), is_taken: AtomicBool::new(true) }
     }
 
-    /// The same, unless this thread is reading already.
+    /// Begins to read. What follows must not be moved before it: see [`barrier`](super::barrier).
     #[inline(always)]
-    pub(super) fn begin_outermost(&'static self) -> Option<Pin> {
-        let turns = self.turns.load(Ordering::Relaxed);
-        if turns & 1 == 1 {
-            return None;
+    pub(super) fn begin(&'static self, records: &Records) -> Pin {
+        let is_outermost = self.begin_outermost(records);
+        let before = if is_outermost { NEVER } else { self.since.load(Ordering::Relaxed) };
+        Pin { record: self, before, _stays: PhantomData }
+    }
+
+    /// Begins to read, unless this thread is reading already; whether it did.
+    #[inline(always)]
+    pub(super) fn begin_outermost(&self, records: &Records) -> bool {
+        if self.since.load(Ordering::Relaxed) != NEVER {
+            return false;
         }
-        self.turns.store(turns + 1, Ordering::Relaxed);
-        Some(Pin { record: self, after: turns + 2, _stays: PhantomData })
+        // Who sees this also knows that the thread is done with what it read before.
+        self.since.store(records.period.load(Ordering::Relaxed), Ordering::Release);
+        true
+    }
+
+    /// Ends what began as the outermost.
+    #[inline(always)]
+    pub(super) fn end(&self) {
+        self.since.store(NEVER, Ordering::Release);
     }
 
     pub(super) fn is_reading(&self) -> bool {
-        self.turns.load(Ordering::Relaxed) & 1 == 1
+        self.since.load(Ordering::Relaxed) != NEVER
     }
 }
 
 /// As long as it is held, nothing is freed that this thread could have found before.
+pub(in crate::memory) trait Pinned {}
+
+/// What pins at any time, also within another.
 #[derive(Debug)]
 pub(in crate::memory) struct Pin {
     record: &'static Record,
-    /// The turns when it ends; within another pin of the thread, they stay as they are.
-    after: u64,
+    /// Since when the thread was reading before: what it goes on with within another pin.
+    before: u64,
     /// The record is this thread's.
     _stays: PhantomData<*const ()>,
 }
 
+impl Pinned for Pin {}
+
 impl Drop for Pin {
     #[inline(always)]
     fn drop(&mut self) {
-        self.record.turns.store(self.after, Ordering::Release);
+        self.record.since.store(self.before, Ordering::Release);
     }
 }
 
 /// All records there are.
 pub(super) struct Records {
     all: Mutex<Vec<&'static Record>>,
+    /// Now.
+    period: AtomicU64,
     /// How many of them are taken.
     taken: AtomicUsize,
 }
 
 impl Records {
     pub(super) const fn new() -> Self {
-        Self { all: Mutex::new(Vec::new()), taken: AtomicUsize::new(0) }
+        Self {
+            all: Mutex::new(Vec::new()),
+            period: AtomicU64::new(NEVER + 1),
+            taken: AtomicUsize::new(0),
+        }
     }
 
     /// A record for a thread. Before it is used, a full fence is due.
@@ -79,8 +105,8 @@ impl Records {
             free.is_taken.store(true, Ordering::Relaxed);
             return free;
         }
-        let (turns, is_taken) = (AtomicU64::new(0), AtomicBool::new(true));
-        let record: &'static Record = Box::leak(Box::new(Record { turns, is_taken }));
+        let (since, is_taken) = (AtomicU64::new(NEVER), AtomicBool::new(true));
+        let record: &'static Record = Box::leak(Box::new(Record { since, is_taken }));
         all.push(record);
         record
     }
@@ -98,9 +124,10 @@ impl Records {
 
     /// Who reads.
     pub(super) fn reading(&self) -> Vec<Reader> {
+        self.period.fetch_add(1, Ordering::Relaxed);
         let reading = |record: &&'static Record| {
-            let turns = record.turns.load(Ordering::Acquire);
-            (turns & 1 == 1).then_some(Reader { record, turns })
+            let since = record.since.load(Ordering::Acquire);
+            (since != NEVER).then_some(Reader { record, since })
         };
         self.all.lock().iter().filter_map(reading).collect()
     }
@@ -110,11 +137,11 @@ impl Records {
 #[derive(Debug)]
 pub(super) struct Reader {
     record: &'static Record,
-    turns: u64,
+    since: u64,
 }
 
 impl Reader {
     pub(super) fn has_moved_on(&self) -> bool {
-        self.record.turns.load(Ordering::Acquire) != self.turns
+        self.record.since.load(Ordering::Acquire) != self.since
     }
 }

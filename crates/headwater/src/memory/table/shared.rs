@@ -2,7 +2,7 @@
 
 use super::form::{Form, IsIt, Turn};
 use super::index::Index;
-use super::records::Pin;
+use super::records::Pinned;
 use super::slots::{Node, Slots};
 use super::within::{Glance, Within};
 use super::writer::{Book, Limits, Writer};
@@ -40,7 +40,7 @@ impl<F: Form, S> Table<F, S> {
         &'a self,
         hash: u32,
         is_it: impl IsIt<F::Key>,
-        _pin: &'a Pin,
+        _pin: &'a impl Pinned,
     ) -> Option<Node<'a, F>> {
         // SAFETY: an index that was published is freed only after everybody who is pinned now has
         // moved on (2), so not before `'a` ends.
@@ -66,24 +66,29 @@ impl<F: Form, S> Table<F, S> {
 impl<S> Table<Within, S> {
     /// Looks once, at the first entry that may be the one, and notes its use if it is.
     #[inline(always)]
-    pub(in crate::memory) fn glance(&self, hash: u32, is_it: impl IsIt<u64>, _pin: &Pin) -> Glance {
+    pub(in crate::memory) fn glance(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<u64>,
+        _pin: &impl Pinned,
+    ) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
         index.home(hash).glance(Turn::Home, hash, is_it)
     }
 
-    /// The same, and then in the second bucket.
+    /// The same, at all that may be the one, and then in the second bucket.
     #[inline(always)]
     pub(in crate::memory) fn glance_further(
         &self,
         hash: u32,
         is_it: impl IsIt<u64>,
-        _pin: &Pin,
+        _pin: &impl Pinned,
     ) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        match index.home(hash).glance(Turn::Home, hash, is_it) {
-            Glance::Further => index.second(hash).glance(Turn::Later, hash, is_it),
+        match index.home(hash).glance_at_all(Turn::Home, hash, is_it) {
+            Glance::Further => index.second(hash).glance_at_all(Turn::Later, hash, is_it),
             seen => seen,
         }
     }

@@ -1,10 +1,28 @@
-//! Sixteen bytes, compared all at once.
+//! Bytes, compared all at once.
 
-/// The places, of the sixteen bytes of two words, whose tags are `tag`: one bit each, the lowest for the lowest
-/// byte of the first word.
+/// The places, of the eight bytes of a word, whose tags are the lowest byte of `tag`: one bit each, the lowest for
+/// the lowest byte.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn matching([first, second]: [u64; 2], tag: u8) -> u32 {
+pub(super) fn matching(word: u64, tag: u32) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_cvtsi32_si128, _mm_cvtsi64_si128, _mm_movemask_epi8,
+        _mm_shufflelo_epi16, _mm_unpacklo_epi8,
+    };
+    // SAFETY: every x86_64 processor has SSE2.
+    let equal = unsafe {
+        // The byte is doubled, and the two are doubled twice. Above them nothing counts.
+        let tag = _mm_cvtsi32_si128(tag.cast_signed());
+        let tag = _mm_shufflelo_epi16::<0>(_mm_unpacklo_epi8(tag, tag));
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_cvtsi64_si128(word.cast_signed()), tag))
+    };
+    equal.cast_unsigned() & 0xFF
+}
+
+/// The same of the sixteen bytes of two words.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn matching_in_two([first, second]: [u64; 2], tag: u8) -> u32 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
     // SAFETY: every x86_64 processor has SSE2.
     let equal = unsafe {
@@ -17,24 +35,27 @@ pub(super) fn matching([first, second]: [u64; 2], tag: u8) -> u32 {
 /// The same elsewhere.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(super) fn matching(words: [u64; 2], tag: u8) -> u32 {
-    by_words(words, tag)
+pub(super) fn matching(word: u64, tag: u32) -> u32 {
+    by_word(word, tag as u8)
 }
 
-/// The same, eight tags at once by arithmetic; above one that matches, now and then also the place of a byte
-/// that differs from it in its lowest bit.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn matching_in_two([first, second]: [u64; 2], tag: u8) -> u32 {
+    by_word(first, tag) | by_word(second, tag) << 8
+}
+
+/// The same by arithmetic; above a place whose tag matches, now and then also one whose tag differs from it in its
+/// lowest bit.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
-fn by_words([first, second]: [u64; 2], tag: u8) -> u32 {
+fn by_word(word: u64, tag: u8) -> u32 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     // Moves the lowest bit of each byte into the highest byte, in order.
     const GATHER: u64 = 0x0102_0408_1020_4080;
-    let places = |word: u64| {
-        let differing = word ^ (u64::from(tag) * LOW);
-        let equal = differing.wrapping_sub(LOW) & !differing & (LOW << 7);
-        ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
-    };
-    places(first) | places(second) << 8
+    let differing = word ^ (u64::from(tag) * LOW);
+    let equal = differing.wrapping_sub(LOW) & !differing & (LOW << 7);
+    ((equal >> 7).wrapping_mul(GATHER) >> 56) as u32
 }
 
 /// The first of the places with a bit in `matching` that is the one.
@@ -68,10 +89,14 @@ mod tests {
             let (words, tag) = ([word(0), word(8)], below_4());
             let found = |place: &usize| tags[*place] == tag;
             let truth = (0..16).filter(found).fold(0, |bits, place| bits | 1 << place);
-            assert_eq!(matching(words, tag), truth);
-            let by_words = by_words(words, tag);
-            assert_eq!(by_words & truth, truth, "none is left out");
-            assert!(by_words == truth || by_words.count_ones() > truth.count_ones());
+            assert_eq!(matching_in_two(words, tag), truth);
+            // What stands above the byte does not count.
+            let [first, second] = words.map(|word| matching(word, u32::from(tag) | 0x0102_0300));
+            assert_eq!(first | second << 8, truth);
+            let [first, second] = words.map(|word| by_word(word, tag));
+            let by_word = first | second << 8;
+            assert_eq!(by_word & truth, truth, "none is left out");
+            assert!(by_word == truth || by_word.count_ones() > truth.count_ones());
         }
     }
 }

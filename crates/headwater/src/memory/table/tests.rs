@@ -210,7 +210,7 @@ fn threads_read_while_one_writes() {
 fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
     let table = Table::<Within, ()>::new(limits(100, 4), ());
     let pin = pin().unwrap();
-    let glance = |key: u64| match table.glance(key as u32, |held| *held == key, &pin) {
+    let glance = |key: u64| match table.glance(Within::short(key), |held| *held == key, &pin) {
         Glance::Value(value) => value,
         Glance::Missing => 0,
         _ => 1,
@@ -221,11 +221,12 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
         (20, None, [None; LANES]),
         (30, Some(30), [Some(9), None, None, None]),
     ] {
-        locked.parts().0.insert(key as u32, key, value, List::Main, &notes).unwrap();
+        locked.parts().0.insert(Within::short(key), key, value, List::Main, &notes).unwrap();
     }
     let of_the_same_hash = 10 | 1 << 32;
     assert_eq!([10, 20, 30, 40, of_the_same_hash].map(glance), [10, 1, 1, 0, 1]);
-    let node = locked.parts().0.find(10, |held| *held == 10).map(Node::slot).unwrap();
+    let node =
+        locked.parts().0.find(Within::short(10), |held| *held == 10).map(Node::slot).unwrap();
     assert!(locked.parts().0.mark(node).unwrap().1.is_used(), "its use is noted");
     locked.parts().0.remove(node, Cause::Invalidated, |_| ());
     assert_eq!(glance(10), 0);

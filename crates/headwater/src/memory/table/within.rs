@@ -12,13 +12,13 @@
 //! To fit, slots' numbers have 24 bits here: a table of more entries than [half of that](Form::SLOT_BITS)
 //! keeps them apart.
 
-use super::super::policy::Uses;
+use super::super::policy::{Counts, Uses};
 use super::form::{Bucket, Form, IsIt, Place, Sought, Turn};
 use super::prefetch::prefetch;
 use super::slots::{Cell, Node, Slot, Slots};
 use super::tags::{matching, place_of};
 use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, pause};
-use std::sync::atomic::{self, fence};
+use std::sync::atomic::fence;
 
 const WAYS: usize = 6;
 
@@ -36,25 +36,26 @@ const COUNT_BITS: u32 = 3;
 const LATER_BITS: u32 = u64::BITS - TAG_BITS - CLASSES * COUNT_BITS;
 
 /// The tag of a place that is free.
-const FREE: u8 = 0;
+const FREE: u32 = 0;
 
 /// The bit of a tag that says that all there is to the entry stands in the bucket.
-const PLAIN: u8 = 1 << 7;
+const PLAIN: u32 = 1 << 7;
 
 /// The bit of a tag that says that there is more. Neither kind of tag is next to that of a free place, which
 /// so is never taken for [one that matches](matching).
-const SPECIAL: u8 = 1 << 1;
+const SPECIAL: u32 = 1 << 1;
 
-/// The tag of an entry to which there is nothing more.
+/// The tag of an entry to which there is nothing more: the lowest byte of this, as with all tags, and so that of a
+/// hash that is [short](Form::short) already.
 #[inline(always)]
-fn plain(hash: u32) -> u8 {
-    hash as u8 | PLAIN
+fn plain(hash: u32) -> u32 {
+    hash | PLAIN
 }
 
 /// The tag of one to which there is more in its slot.
 #[inline(always)]
-fn special(hash: u32) -> u8 {
-    hash as u8 & !PLAIN | SPECIAL
+fn special(hash: u32) -> u32 {
+    hash & !PLAIN | SPECIAL
 }
 
 /// Where a first word has the count of those of a hash that passed at this turn, and what it ends at: it
@@ -63,9 +64,7 @@ fn special(hash: u32) -> u8 {
 fn count_of(turn: Turn, hash: u32) -> (u32, u64) {
     match turn {
         // By bits that no tag has.
-        Turn::Home => {
-            (TAG_BITS + hash / u32::from(PLAIN) % CLASSES * COUNT_BITS, (1 << COUNT_BITS) - 1)
-        }
+        Turn::Home => (TAG_BITS + (hash >> u8::BITS) % CLASSES * COUNT_BITS, (1 << COUNT_BITS) - 1),
         Turn::Later => (u64::BITS - LATER_BITS, (1 << LATER_BITS) - 1),
     }
 }
@@ -79,8 +78,8 @@ fn passed(tags: u64, turn: Turn, hash: u32) -> u64 {
 
 /// The places whose tags are `tag`, one bit each.
 #[inline(always)]
-fn matches(tags: u64, tag: u8) -> u32 {
-    matching([tags, 0], tag) & ALL_WAYS
+fn matches(tags: u64, tag: u32) -> u32 {
+    matching(tags, tag) & ALL_WAYS
 }
 
 /// The places of those that may be of a hash.
@@ -91,8 +90,8 @@ fn candidates(tags: u64, hash: u32) -> u32 {
 
 /// The tag of a place.
 #[inline(always)]
-fn tag_of(tags: u64, place: usize) -> u8 {
-    (tags >> (place as u32 * u8::BITS)) as u8
+fn tag_of(tags: u64, place: usize) -> u32 {
+    (tags >> (place as u32 * u8::BITS)) as u32 & 0xFF
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +113,7 @@ pub(in crate::memory) struct Inlined {
     /// Odd while somebody changes it. A look would have to be interrupted for 2^31 changes of one bucket
     /// to take one for another.
     version: AtomicU32,
-    uses: atomic::AtomicU16,
+    uses: Counts,
     high_in_first: [AtomicU8; HIGH_IN_FIRST],
     pairs: [Pair; WAYS],
     low: [AtomicU16; WAYS],
@@ -126,9 +125,9 @@ pub(in crate::memory) enum Glance {
     /// The value of an entry that is found and has no end.
     Value(u64),
     Missing,
-    /// It may be in a later bucket.
+    /// It may be another one, here or in a later bucket.
     Further,
-    /// Somebody changes something here, or there is more to the entry, or it may be another one.
+    /// Somebody changes something here, or there is more to the entry.
     Unclear,
 }
 
@@ -140,7 +139,7 @@ pub(in crate::memory) struct Listed {
     pub(super) value: u64,
     /// There is more to it, in its slot: it is absent, or its life has an end.
     pub(super) is_special: bool,
-    pub(super) uses: u16,
+    pub(super) uses: u8,
 }
 
 /// What a look finds in a bucket.
@@ -168,30 +167,55 @@ impl Inlined {
     /// look-ups, and much shorter than `find`, which looks in the same order.
     #[inline(always)]
     pub(super) fn glance(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+        debug_assert_eq!(hash, plain(hash), "it is short");
         prefetch(&self.low);
         let version = self.version.load(Ordering::Acquire);
-        let tags = self.tags.load(Ordering::Relaxed);
-        let found = matches(tags, plain(hash));
+        let found = matches(self.tags(), hash);
         if found == 0 {
-            let is_clear = matches(tags, special(hash)) == 0 && self.is_still(version);
-            return match passed(tags, turn, hash) {
-                _ if !is_clear => Glance::Unclear,
-                0 => Glance::Missing,
-                _ => Glance::Further,
-            };
+            return self.glance_at_none(turn, hash, version);
         }
+        self.glance_at(found, version, is_it).unwrap_or(Glance::Further)
+    }
+
+    /// The same, at all that may be the one.
+    pub(super) fn glance_at_all(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+        let version = self.version.load(Ordering::Acquire);
+        let mut found = matches(self.tags(), hash);
+        while found != 0 {
+            if let Some(seen) = self.glance_at(found, version, is_it) {
+                return seen;
+            }
+            found &= found - 1;
+        }
+        self.glance_at_none(turn, hash, version)
+    }
+
+    /// Looks at the entry in the first of these places; `None` if it is another.
+    #[inline(always)]
+    fn glance_at(&self, found: u32, version: u32, is_it: impl IsIt<u64>) -> Option<Glance> {
         let place = found.trailing_zeros() as usize;
         // SAFETY: there is one bit for each of the places.
         let pair = unsafe { self.pairs.get_unchecked(place) };
-        if !is_it(&pair.key.load(Ordering::Relaxed)) {
-            return Glance::Unclear;
+        // Both before either is needed: so their place is worked out once.
+        let (key, value) = (pair.key.load(Ordering::Relaxed), pair.value.load(Ordering::Relaxed));
+        if !is_it(&key) {
+            return None;
         }
-        let value = pair.value.load(Ordering::Relaxed);
         if !self.is_still(version) {
+            return Some(Glance::Unclear);
+        }
+        self.uses.bump(found);
+        Some(Glance::Value(value))
+    }
+
+    /// The same, where no entry may be the one that the bucket has all of.
+    #[inline(always)]
+    fn glance_at_none(&self, turn: Turn, hash: u32, version: u32) -> Glance {
+        let tags = self.tags();
+        if matches(tags, special(hash)) != 0 || !self.is_still(version) {
             return Glance::Unclear;
         }
-        Uses::new(&self.uses, place).bump();
-        Glance::Value(value)
+        if passed(tags, turn, hash) == 0 { Glance::Missing } else { Glance::Further }
     }
 
     /// Whether this version was no change's, and nothing that was looked at since has changed.
@@ -268,10 +292,10 @@ impl Inlined {
         Uses::new(&self.uses, place).set(item.uses);
     }
 
-    fn set_tag(&self, place: usize, tag: u8) {
+    fn set_tag(&self, place: usize, tag: u32) {
         let at = place as u32 * u8::BITS;
         let others = self.tags() & !(0xFF << at);
-        self.tags.store(others | u64::from(tag) << at, Ordering::Relaxed);
+        self.tags.store(others | u64::from(tag & 0xFF) << at, Ordering::Relaxed);
     }
 
     /// The highest byte of the slot's number.
@@ -376,6 +400,12 @@ impl Form for Within {
     type Whereabouts = ();
 
     const SLOT_BITS: u32 = 24;
+
+    /// Its lowest byte is a tag as it is.
+    #[inline(always)]
+    fn short(hash: u64) -> u32 {
+        plain(hash as u32)
+    }
 
     #[inline(always)]
     unsafe fn find<'a>(

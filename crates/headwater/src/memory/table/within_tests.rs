@@ -10,7 +10,7 @@ pub(super) fn listed(slot: Slot) -> Listed {
     item(u64::from(slot) - 1, 1)
 }
 
-fn item(key: u64, uses: u16) -> Listed {
+fn item(key: u64, uses: u8) -> Listed {
     Listed { slot: key as Slot + 1, key, value: !key, is_special: key.is_multiple_of(3), uses }
 }
 
@@ -25,7 +25,7 @@ fn keys(bucket: &Inlined) -> Vec<u64> {
 fn what_leaves_a_bucket_lets_the_others_be_found() {
     let bucket = Inlined::default();
     for key in 0..6 {
-        assert!(bucket.insert(key as u32 % 2, item(key, key as u16 % 4)).is_some());
+        assert!(bucket.insert(key as u32 % 2, item(key, key as u8 % 4)).is_some());
     }
     assert_eq!(bucket.insert(0, item(6, 0)), None, "it is full");
     bucket.let_pass(Turn::Later, 7);
@@ -35,7 +35,7 @@ fn what_leaves_a_bucket_lets_the_others_be_found() {
     }
     assert_eq!(keys(&bucket), [1, 3, 4]);
     for kept in [1, 3, 4] {
-        assert!(bucket.items().any(|listed| listed == item(kept, kept as u16 % 4)));
+        assert!(bucket.items().any(|listed| listed == item(kept, kept as u8 % 4)));
         assert!(bucket.place(kept as u32 % 2, kept as Slot + 1).is_some());
     }
     assert!(bucket.has_passed(Turn::Later, 7) && !bucket.has_passed(Turn::Home, 7));

@@ -27,7 +27,7 @@ pub(in crate::memory) fn pin() -> Option<Pin> {
         own.0.set(Some(record));
         record
     });
-    Some(own.begin())
+    Some(own.begin(&RECORDS))
 }
 
 pub(super) fn nobody_reads() -> bool {
