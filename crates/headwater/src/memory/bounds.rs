@@ -36,6 +36,8 @@ pub(super) struct Bounds {
     pub(super) weighed: bool,
     /// How long an entry lives after its last use.
     pub(super) time_to_idle: Option<Duration>,
+    /// Whether somebody is told of what leaves.
+    pub(super) listens: bool,
 }
 
 impl Bounds {
@@ -61,6 +63,7 @@ impl Bounds {
             usual: count(self.capacity),
             patience: self.patience(),
             are_slots_told: self.rule == Rule::Lru,
+            listens: self.listens,
         }
     }
 

@@ -319,6 +319,7 @@ impl<K: ?Sized + Key, V: Value, C> MemoryBuilder<K, V, C> {
             absent_capacity,
             weighed: self.settings.weigher.is_some(),
             time_to_idle: self.time_to_idle,
+            listens: self.settings.listener.is_some(),
         };
         Memory::new(self.settings, bounds, shards, Sizing::new(self.live_sizing))
     }

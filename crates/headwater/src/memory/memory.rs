@@ -288,7 +288,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let mut locked = shard.lock();
         let mut store = Store::new(locked.parts());
         let outcome = change(&mut store);
-        store.settle(freeing, self.settings.listener.is_some(), &mut F::into(removals));
+        store.settle(freeing, &mut F::into(removals));
         outcome
     }
 

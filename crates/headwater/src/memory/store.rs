@@ -98,6 +98,10 @@ impl<F: Form> Entries for Seen<'_, '_, F> {
     fn foresee_entry(&self, slot: Slot) -> Option<u32> {
         self.writer.foresee_key(slot)
     }
+
+    fn stays(&self, slot: Slot) {
+        self.writer.bring_home(slot);
+    }
 }
 
 impl State {
@@ -304,10 +308,9 @@ impl<'a, F: Form> Store<'a, F> {
     pub(super) fn settle(
         &mut self,
         freeing: Freeing,
-        listens: bool,
         removals: &mut impl Receives<F::Key, F::Value>,
     ) {
-        self.writer.settle(freeing, listens, removals);
+        self.writer.settle(freeing, removals);
     }
 
     /// Brings the capacity closer to `capacity`, with up to `most` evictions; whether it is there.
@@ -544,8 +547,8 @@ impl<'a, F: Form> Store<'a, F> {
 }
 
 /// What an entry has to be struck off.
-fn list_and_end<F: Form>(node: Node<'_, F>) -> (List, bool) {
-    (list_of(&node.notes()), node.has_end())
+fn list_and_end<C: Content>(notes: &Notes<'_, C>) -> (List, bool) {
+    (list_of(notes), notes.has_end())
 }
 
 /// The entry of a list that was not used for longest. Where hits do not keep the order, one that was

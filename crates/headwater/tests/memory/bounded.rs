@@ -17,6 +17,30 @@ fn weighed(capacity: u64) -> Builder {
 }
 
 #[test]
+fn every_number_that_is_there_is_found_and_no_other_however_many_came_and_went() {
+    let cache = MemoryCache::<u64, u64>::builder().capacity(3_000).shards(1).build().unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    for round in 0..20_u64 {
+        for _ in 0..2_000 {
+            let key = random.u64(..4_000);
+            // Used ones stay, and come to the front of where they are looked for.
+            if cache.value(&key).is_none() {
+                let face = face(&cache);
+                drop(face.put(key, face.prepare(&key, Entry::found(key + round))));
+            }
+        }
+        let mut there = 0;
+        for key in 0..4_000 {
+            let held = cache.peek(&key).and_then(Entry::into_value);
+            assert_eq!(cache.value(&key), held);
+            assert!(held.is_none_or(|value| (key..key + 20).contains(&value)));
+            there += usize::from(held.is_some());
+        }
+        assert_eq!(there, cache.len());
+    }
+}
+
+#[test]
 fn faulty_capacities_and_shards_are_errors_that_name_the_setting() {
     let fault = |builder: Builder| {
         let error = builder.build().unwrap_err();

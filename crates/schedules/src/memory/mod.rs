@@ -15,7 +15,9 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use table::{Apart, Form, Freeing, Glance, LANES, Lane, Limits, Node, Slot, Table, Within, pin};
+use table::{
+    Apart, Form, Freeing, Glance, LANES, Lane, Limits, Node, Slot, Table, Within, Writer, pin,
+};
 use touches::{Noted, Touches};
 
 /// How often at most another thread comes first, in schedules where that is seldom.
@@ -78,7 +80,8 @@ const HASH: u32 = 0x87;
 impl<F: Kind> World<F> {
     fn new(patience: usize) -> Arc<Self> {
         let alive = Arc::new(AtomicUsize::new(0));
-        let limits = Limits { most: 100, usual: 100, patience, are_slots_told: false };
+        let limits =
+            Limits { most: 100, usual: 100, patience, are_slots_told: false, listens: false };
         Arc::new(Self { table: Table::new(limits, ()), alive })
     }
 
@@ -95,7 +98,7 @@ impl<F: Kind> World<F> {
             }
             let kept = writer.insert(HASH, key.into(), Some(value), List::Main, &notes);
             assert!(kept.is_ok());
-            writer.settle(Freeing::Together, false, &mut removals);
+            writer.settle(Freeing::Together, &mut removals);
         }
         drop(removals);
     }
@@ -108,7 +111,7 @@ impl<F: Kind> World<F> {
             if let Some(held) = writer.find(HASH, |held| *held == key.into()).map(Node::slot) {
                 writer.remove(held, Cause::Invalidated, |_| ());
             }
-            writer.settle(freeing, false, &mut removals);
+            writer.settle(freeing, &mut removals);
         }
         drop(removals);
     }
@@ -322,6 +325,44 @@ fn who_glances_at_a_number_sees_its_own_or_nothing() {
             writer.join().unwrap();
         },
         5_000,
+    );
+}
+
+/// An entry that did not find room at home comes there when there is some.
+#[test]
+fn a_number_that_comes_home_is_never_away() {
+    explore(
+        || {
+            let world = World::<Within>::new(1);
+            // One more than a bucket has places.
+            (1..8).for_each(|key| world.put(key, 70));
+            let reader = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || {
+                    for _ in 0..3 {
+                        assert_eq!(world.read(7), Some(70));
+                        let pin = pin().unwrap();
+                        let seen = world.table.glance_further(HASH, |held| *held == 7, &pin);
+                        assert!(matches!(seen, Glance::Value(70) | Glance::Unclear));
+                    }
+                })
+            };
+            world.remove(1, Freeing::Together);
+            let mut locked = world.table.lock();
+            let writer = locked.parts().0;
+            let find = |writer: &Writer<'_, Within>| {
+                writer.find(HASH, |held| *held == 7).map(Node::slot).expect("it is there")
+            };
+            let slot = find(&writer);
+            assert!(writer.bring_home(slot), "it was elsewhere, and there is room");
+            assert!(!writer.bring_home(slot), "it is at home");
+            assert_eq!(find(&writer), slot);
+            drop(locked);
+            reader.join().unwrap();
+            world.remove(7, Freeing::Now);
+            assert_eq!(world.read(7), None);
+        },
+        3_000,
     );
 }
 

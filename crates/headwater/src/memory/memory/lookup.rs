@@ -148,12 +148,23 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         read: impl FnOnce(Option<&V>) -> R,
         missing: impl FnOnce() -> R,
     ) -> R {
-        self.look_closely(hash, from_bits::<K::Owned>(bits).borrow(), read, missing)
+        self.look_anyhow(hash, from_bits::<K::Owned>(bits).borrow(), read, missing)
+    }
+
+    #[inline(never)]
+    fn look_closely<R>(
+        &self,
+        hash: u64,
+        key: &K,
+        read: impl FnOnce(Option<&V>) -> R,
+        missing: impl FnOnce() -> R,
+    ) -> R {
+        self.look_anyhow(hash, key, read, missing)
     }
 
     /// The same, whatever there is to the entry.
-    #[inline(never)]
-    fn look_closely<R>(
+    #[inline(always)]
+    fn look_anyhow<R>(
         &self,
         hash: u64,
         key: &K,

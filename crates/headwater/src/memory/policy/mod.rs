@@ -87,6 +87,9 @@ pub(super) trait Entries {
 
     /// Has fetched what is known of the entry of a slot elsewhere, the slot being there; the hash of its key.
     fn foresee_entry(&self, slot: Slot) -> Option<u32>;
+
+    /// Hears of an entry that was used and stays for longer. Its mark may be elsewhere after that.
+    fn stays(&self, slot: Slot);
 }
 
 /// An entry, as the policy sees it.
@@ -266,6 +269,7 @@ impl Adaptive {
         // It has to be wanted again to stay for a second turn.
         held.mark.begin_anew();
         lists.transfer(List::Small, List::Main, held.slot, entries.weight(held.slot));
+        entries.stays(held.slot);
         rival.map(|rival| rival.slot)
     }
 
@@ -287,6 +291,7 @@ impl Adaptive {
                 self.adapt(Ghost::Main, lists);
             }
             lists.touch(List::Main, held.slot);
+            entries.stays(held.slot);
         }
         entries.get(lists.coldest(List::Main)?)
     }

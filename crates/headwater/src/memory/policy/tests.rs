@@ -35,6 +35,8 @@ impl Entries for Shelf {
     fn foresee_entry(&self, slot: Slot) -> Option<u32> {
         self.get(slot).map(|held| held.hash)
     }
+
+    fn stays(&self, _: Slot) {}
 }
 
 fn hash(key: u32) -> u32 {

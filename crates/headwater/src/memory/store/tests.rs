@@ -23,8 +23,14 @@ fn at(second: u64) -> Moment {
     Moment::START + Duration::from_secs(second)
 }
 
-const COUNTED: Bounds =
-    Bounds { rule: Rule::Lru, capacity: 8, absent_capacity: 3, weighed: false, time_to_idle: None };
+const COUNTED: Bounds = Bounds {
+    rule: Rule::Lru,
+    capacity: 8,
+    absent_capacity: 3,
+    weighed: false,
+    time_to_idle: None,
+    listens: true,
+};
 
 /// Hashes of few values, so that keys collide.
 fn arrival<F: Numbers>(key: u8, entry: Entry<u32>) -> Arrival<F::Key, F::Value> {
@@ -56,7 +62,7 @@ impl<F: Numbers> Shelf<F> {
         let mut store = Store::new(locked.parts());
         let outcome = change(&mut store);
         store.validate();
-        store.settle(Freeing::Now, true, &mut self.left);
+        store.settle(Freeing::Now, &mut self.left);
         store.validate();
         outcome
     }
@@ -210,7 +216,13 @@ fn random_operations_leave_every_count_and_link_right() {
 fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
     shelf.with(|store| {
-        store.writer.set_limits(Limits { most: 2, usual: 2, patience: 1, are_slots_told: true });
+        store.writer.set_limits(Limits {
+            most: 2,
+            usual: 2,
+            patience: 1,
+            are_slots_told: true,
+            listens: true,
+        });
     });
     assert_eq!(shelf.put(1, 1), (true, 0));
     assert_eq!(shelf.put(2, 1), (true, 0));

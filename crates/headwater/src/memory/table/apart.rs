@@ -209,6 +209,17 @@ impl Bucket for Tagged {
         self.slots[place].store(slot, Ordering::Release);
     }
 
+    /// Who looks something up would have to look at a version, too.
+    const CAN_MOVE: bool = false;
+
+    fn version(&self) -> u32 {
+        0
+    }
+
+    fn item(&self, place: usize) -> Listed {
+        Listed { slot: self.slot_at(place), key: self.hints.get(place) }
+    }
+
     fn remove(&self, place: usize) {
         self.set_tag(place, FREE);
         self.slots[place].store(0, Ordering::Release);
@@ -347,6 +358,8 @@ where
         }
         Listed { slot, key: hint }
     }
+
+    const IS_COPIED: bool = false;
 
     fn alone(_: &Node<'_, Self>) -> Option<(K::Owned, Option<V>)> {
         None

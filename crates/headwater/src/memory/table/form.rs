@@ -58,6 +58,16 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// The slot of an item.
     fn slot(item: &Self::Item) -> Slot;
 
+    /// Whether what is listed may be listed in another bucket instead: only if whoever looks further than in a
+    /// bucket then knows whether [something changed there](Self::version).
+    const CAN_MOVE: bool;
+
+    /// A number that changes with every change, where anything can move.
+    fn version(&self) -> u32;
+
+    /// What is listed in a place.
+    fn item(&self, place: usize) -> Self::Item;
+
     /// Whether something that may be of this hash is in a later bucket because this one was full at its
     /// turn.
     fn has_passed(&self, turn: Turn, hash: u32) -> bool;
@@ -171,6 +181,9 @@ pub(in crate::memory) trait Form: Sized + 'static {
         value: Option<Self::Value>,
         whereabouts: Self::Whereabouts,
     ) -> <Self::Bucket as Bucket>::Item;
+
+    /// Whether who looks at a bare entry copies all that there is to it, and never looks into its slot.
+    const IS_COPIED: bool;
 
     /// Key and value of an entry that nobody needs the slot of any more as soon as no index lists it. Who looks
     /// it up has copied all that there is to it.

@@ -7,10 +7,10 @@
 //! without room would meet those of their neighbours; as entries come and go, and none moves back, it would
 //! come to some twenty buckets for a key that is not there.
 //!
-//! What is listed stays in its bucket as long as the index is used, and an entry that was replaced has its
-//! successor in that same bucket, which changes from the one to the other at once. That is what makes
-//! look-ups without a lock right. One thread at a time changes an index; any number may look things up
-//! meanwhile.
+//! What is listed stays in its bucket as long as the index is used, but that it may come home from elsewhere,
+//! if who looks can tell; and an entry that was replaced has its successor in that same bucket, which changes
+//! from the one to the other at once. That is what makes look-ups without a lock right. One thread at a time
+//! changes an index; any number may look things up meanwhile.
 
 use super::form::{Bucket, Sought, Turn};
 use super::slots::Slot;
@@ -100,15 +100,40 @@ impl<B: Bucket> Index<B> {
         hash: u32,
         look: impl Fn(&'a B, Turn) -> Sought<T> + Copy,
     ) -> Option<T> {
+        let version = self.home(hash).version();
         match look(self.home(hash), Turn::Home) {
             Sought::Found(it) => Some(it),
             Sought::Missing => None,
-            Sought::Further => self.find_further(hash, look),
+            Sought::Further => self.find_further(hash, version, look),
         }
     }
 
+    /// Looks into the buckets after home, which had this version when it was looked into. If it changed
+    /// meanwhile, what is sought may have [come there](Self::bring_home).
     #[inline(never)]
     fn find_further<'a, T>(
+        &'a self,
+        hash: u32,
+        mut version: u32,
+        look: impl Fn(&'a B, Turn) -> Sought<T> + Copy,
+    ) -> Option<T> {
+        let home = self.home(hash);
+        loop {
+            let found = self.find_elsewhere(hash, look);
+            if found.is_some() || home.version() == version {
+                return found;
+            }
+            version = home.version();
+            match look(home, Turn::Home) {
+                Sought::Found(it) => return Some(it),
+                Sought::Missing => return None,
+                Sought::Further => {}
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn find_elsewhere<'a, T>(
         &'a self,
         hash: u32,
         look: impl Fn(&'a B, Turn) -> Sought<T>,
@@ -174,8 +199,26 @@ impl<B: Bucket> Index<B> {
         }
     }
 
+    /// Lists at home what is listed elsewhere, if there is room by now; where it then is. It is at both for a
+    /// moment, and never at none; but who looks at home before that, and elsewhere after it, has to look again.
+    pub(super) fn bring_home(&self, hash: u32, slot: Slot, spot: Spot) -> Option<Spot> {
+        if !B::CAN_MOVE || spot.bucket() == Spot::HOME {
+            return None;
+        }
+        let (bucket, place) = self.place(hash, slot, spot)?;
+        let home = self.home(hash).insert(hash, bucket.item(place))?;
+        self.take_out(hash, (bucket, place), spot);
+        Some(Spot::new(Spot::HOME, home))
+    }
+
     /// Takes out what is listed there, in this bucket and this place of it.
-    pub(super) fn remove(&self, hash: u32, (bucket, place): (&B, usize), spot: Spot) {
+    pub(super) fn remove(&self, hash: u32, place: (&B, usize), spot: Spot) {
+        self.take_out(hash, place, spot);
+        self.len.store(self.len() - 1, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn take_out(&self, hash: u32, (bucket, place): (&B, usize), spot: Spot) {
         bucket.remove(place);
         if spot.bucket() != Spot::HOME {
             self.home(hash).take_back(Turn::Home, hash);
@@ -183,7 +226,6 @@ impl<B: Bucket> Index<B> {
         if spot.bucket() >= Spot::FURTHER {
             self.take_back(hash, bucket);
         }
-        self.len.store(self.len() - 1, Ordering::Relaxed);
     }
 
     /// Counts one less that passed the buckets before this one, from the second on.

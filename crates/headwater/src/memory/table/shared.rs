@@ -1,6 +1,6 @@
 //! The table itself: what readers share, behind it the writer.
 
-use super::form::{Form, IsIt, Turn};
+use super::form::{Bucket, Form, IsIt, Turn};
 use super::index::Index;
 use super::records::Pinned;
 use super::slots::{Node, Slots};
@@ -87,8 +87,14 @@ impl<S> Table<Within, S> {
     ) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        match index.home(hash).glance_at_all(Turn::Home, hash, is_it) {
-            Glance::Further => index.second(hash).glance_at_all(Turn::Later, hash, is_it),
+        let home = index.home(hash);
+        let version = home.version();
+        match home.glance_at_all(Turn::Home, hash, is_it) {
+            Glance::Further => match index.second(hash).glance_at_all(Turn::Later, hash, is_it) {
+                // It may have come home meanwhile.
+                Glance::Missing if home.version() != version => Glance::Unclear,
+                seen => seen,
+            },
             seen => seen,
         }
     }

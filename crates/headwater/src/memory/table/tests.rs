@@ -21,6 +21,11 @@ fn model<B: Bucket>(hashes: u32, told_apart: u32, item: impl Fn(Slot) -> B::Item
                 index.remove(hash, index.place(hash, slot, spot).unwrap(), spot);
                 listed.remove(&slot);
             }
+            Some((hash, spot)) if random.bool() => {
+                if let Some(spot) = index.bring_home(hash, slot, spot) {
+                    listed.insert(slot, (hash, spot));
+                }
+            }
             Some((hash, spot)) => {
                 let new = random.u32(1..100);
                 if !listed.contains_key(&new) {
@@ -127,7 +132,7 @@ fn there_are_slots_for_half_of_their_numbers_and_more_however_they_are_cut() {
 }
 
 fn limits(most: usize, patience: usize) -> Limits {
-    Limits { most, usual: most, patience, are_slots_told: false }
+    Limits { most, usual: most, patience, are_slots_told: false, listens: true }
 }
 
 /// Puts an entry by a number whose hash is itself.
@@ -144,7 +149,7 @@ fn put<F: Form<Key = K>, K: From<u32> + Copy + Eq>(
     }
     let notes = [None, None, Some(u64::from(key)), None];
     assert!(writer.insert(key, key.into(), Some(value), List::Main, &notes).is_ok());
-    writer.settle(Freeing::Together, true, removals);
+    writer.settle(Freeing::Together, removals);
 }
 
 #[test]
@@ -185,7 +190,7 @@ fn read_while_one_writes<F: Form<Key = K>, K: From<u32> + Copy + Eq + Send + Syn
                     let slot = writer.find(key, |held| *held == key.into()).map(Node::slot);
                     writer.remove(slot.unwrap(), Cause::Invalidated, |_| ());
                 }
-                writer.settle(Freeing::Now, false, &mut removals);
+                writer.settle(Freeing::Now, &mut removals);
             }
         });
         while !writer.is_finished() {

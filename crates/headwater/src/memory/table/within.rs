@@ -351,6 +351,16 @@ impl Bucket for Inlined {
         self.change(|| self.set(place, hash, item));
     }
 
+    const CAN_MOVE: bool = true;
+
+    fn version(&self) -> u32 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    fn item(&self, place: usize) -> Listed {
+        self.get(place)
+    }
+
     fn remove(&self, place: usize) {
         self.change(|| self.set_tag(place, FREE));
     }
@@ -466,6 +476,8 @@ impl Form for Within {
         let is_special = value.is_none() || cell.has_end();
         Listed { slot, key, value: value.unwrap_or(0), is_special, uses: 0 }
     }
+
+    const IS_COPIED: bool = true;
 
     fn alone(node: &Node<'_, Self>) -> Option<(u64, Option<u64>)> {
         node.seen.is_bare.then(|| Self::leave(node))

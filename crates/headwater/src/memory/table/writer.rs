@@ -50,6 +50,8 @@ pub(in crate::memory) struct Limits {
     pub(in crate::memory) patience: usize,
     /// Who looks something up says later on which slot that was in, whatever is in it.
     pub(in crate::memory) are_slots_told: bool,
+    /// Somebody is told of what leaves.
+    pub(in crate::memory) listens: bool,
 }
 
 impl Limits {
@@ -236,6 +238,14 @@ impl<'a, F: Form> Writer<'a, F> {
         Some(cell.hash())
     }
 
+    /// Lists an entry in the bucket that is looked at first, if it is in another one and there is room by now;
+    /// whether it was brought there. What was found of it before stays right, but for its uses.
+    pub(in crate::memory) fn bring_home(&self, slot: Slot) -> bool {
+        let Some(cell) = self.cell(slot) else { return false };
+        let spot = self.index().bring_home(cell.hash(), slot, cell.spot());
+        spot.inspect(|spot| cell.note_spot(*spot)).is_some()
+    }
+
     /// Has the place fetched where a key of this hash is to be listed, which was looked up just before.
     pub(in crate::memory) fn foresee_insert(&self, hash: u32) {
         self.index().prefetch_second(hash);
@@ -344,20 +354,24 @@ impl<F: Form> Writer<'_, F> {
         &mut self,
         slot: Slot,
         cause: Cause,
-        seen: impl FnOnce(Node<'_, F>) -> R,
+        seen: impl FnOnce(&Notes<'_, F::Content>) -> R,
     ) -> Option<R> {
         self.unlink_lifted();
-        let cell = self.cell(slot)?;
+        let (slots, cell) = (&self.shared.slots, self.cell(slot)?);
         let (hash, spot) = (cell.hash(), cell.spot());
         let place = self.index().place(hash, slot, spot)?;
+        let seen = seen(&Notes { slot, slots, cell });
+        let is_free_at_once = self.are_slots_free_at_once();
+        if F::IS_COPIED && is_free_at_once && cell.is_bare() && self.is_nobodys_business() {
+            self.index().remove(hash, place, spot);
+            // SAFETY: as below.
+            unsafe { slots.empty(&mut self.book.stock, slot) };
+            return Some(seen);
+        }
         // SAFETY: as in `node`.
-        let node = Node {
-            slot,
-            slots: &self.shared.slots,
-            seen: unsafe { F::look(|| Some(place), cell) }?,
-        };
-        let (left, seen) = (F::leave(&node), seen(node));
-        let alone = if self.are_slots_free_at_once() { F::alone(&node) } else { None };
+        let node = Node { slot, slots, seen: unsafe { F::look(|| Some(place), cell) }? };
+        let left = F::leave(&node);
+        let alone = if is_free_at_once { F::alone(&node) } else { None };
         self.index().remove(hash, place, spot);
         let Book { stock, gone, leavers, .. } = &mut *self.book;
         match alone {
@@ -376,6 +390,11 @@ impl<F: Form> Writer<'_, F> {
         Some(seen)
     }
 
+    /// Whether what leaves is neither told nor has to be dropped.
+    fn is_nobodys_business(&self) -> bool {
+        !self.book.limits.listens && !needs_drop::<(F::Key, F::Value)>()
+    }
+
     /// Whether nobody looks into a slot of an entry that is [alone](Form::alone) once it is not listed. Who may
     /// still look into an index that was replaced would find it listed there, for ever.
     fn are_slots_free_at_once(&self) -> bool {
@@ -389,11 +408,11 @@ impl<F: Form> Writer<'_, F> {
         &mut self,
         slot: Slot,
         cause: Cause,
-        seen: impl FnOnce(Node<'_, F>) -> R,
+        seen: impl FnOnce(&Notes<'_, F::Content>) -> R,
     ) -> Option<R> {
         self.unlink_lifted();
         let node = self.node(slot)?;
-        let (hash, left, seen) = (node.hash(), F::leave(&node), seen(node));
+        let (hash, left, seen) = (node.hash(), F::leave(&node), seen(&node.notes()));
         // SAFETY: it is a live entry's.
         unsafe { self.shared.slots.leave(slot) };
         self.book.lifted = Some((hash, slot));
@@ -418,35 +437,24 @@ impl<F: Form> Writer<'_, F> {
 
     /// Tells what has left, and frees what nobody reads any more. What is freed goes into `removals`, if there
     /// is anything to tell or to drop, to be dropped without the lock; what is told before it can be freed is
-    /// cloned for it, if somebody `listens`.
+    /// cloned for it, if somebody listens.
     #[inline]
     pub(in crate::memory) fn settle(
         &mut self,
         freeing: Freeing,
-        listens: bool,
         removals: &mut impl Receives<F::Key, F::Value>,
     ) {
         self.unlink_lifted();
-        let Book { gone, leavers, indexes, batches, .. } = &mut *self.book;
+        let Book { gone, leavers, indexes, batches, .. } = &*self.book;
         let is_free = leavers.is_empty() && indexes.is_empty() && batches.is_empty();
-        if !listens && !needs_drop::<(F::Key, F::Value)>() {
-            // Nobody is told, and nothing is to be dropped.
-            gone.clear();
+        if !is_free || !gone.is_empty() {
+            self.settle_all(freeing, removals);
         }
-        if is_free && gone.is_empty() {
-            return;
-        }
-        self.settle_all(freeing, listens, removals);
     }
 
     /// The same, whatever has left.
     #[inline(never)]
-    fn settle_all(
-        &mut self,
-        freeing: Freeing,
-        listens: bool,
-        removals: &mut impl Receives<F::Key, F::Value>,
-    ) {
+    fn settle_all(&mut self, freeing: Freeing, removals: &mut impl Receives<F::Key, F::Value>) {
         for (key, value, cause) in self.book.gone.drain(..) {
             removals.push(key, value, cause);
         }
@@ -461,7 +469,7 @@ impl<F: Form> Writer<'_, F> {
             self.book.leavers = self.free(leavers, indexes, removals);
             return;
         }
-        self.tell(listens, removals);
+        self.tell(removals);
         if let Some(readers) = readers {
             let leavers = std::mem::take(&mut self.book.leavers);
             let indexes = std::mem::take(&mut self.book.indexes);
@@ -480,7 +488,8 @@ impl<F: Form> Writer<'_, F> {
         if is_worth_it { readers::now_reading() } else { None }
     }
 
-    fn tell(&mut self, listens: bool, removals: &mut impl Receives<F::Key, F::Value>) {
+    fn tell(&mut self, removals: &mut impl Receives<F::Key, F::Value>) {
+        let listens = self.book.limits.listens;
         for leaver in &mut self.book.leavers {
             let Some(cause) = leaver.cause.take().filter(|_| listens) else { continue };
             // SAFETY: the slot of one who left is emptied when it leaves the list, and so is its entry.

@@ -30,4 +30,4 @@ pub(super) use self::readers::pin;
 pub(super) use self::shared::Table;
 pub(super) use self::slots::{LANES, Lane, Node, Slot};
 pub(super) use self::within::{Glance, Within};
-pub(super) use self::writer::{Freeing, Limits};
+pub(super) use self::writer::{Freeing, Limits, Writer};
