@@ -2,7 +2,7 @@
 //! sequence is one call, so that the face costs a hit nothing.
 
 use foyer_memory::{CacheBuilder, LruConfig};
-use headwater::{Entry, Hashed, LruCache, MemoryCache, Tier};
+use headwater::{LruCache, MemoryCache};
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::hint::black_box;
@@ -96,9 +96,9 @@ pub(crate) type Maker<Q, V> = (&'static str, fn(usize, fn() -> V) -> Box<dyn She
 /// All of them.
 pub(crate) fn makers<Q: ?Sized + Key, V: Value>() -> Vec<Maker<Q, V>> {
     vec![
-        ("headwater", |capacity, value| headwater(memory(capacity), MemoryCache::value, value)),
-        ("headwater, closure", |capacity, value| by_closure(memory::<Q, V>(capacity), value)),
-        ("headwater lru", |capacity, value| headwater(lru(capacity), LruCache::value, value)),
+        ("headwater", headwater),
+        ("headwater, closure", by_closure),
+        ("headwater lru", headwater_lru),
         ("quick_cache", quick_cache),
         ("moka", moka),
         ("foyer", foyer),
@@ -107,42 +107,33 @@ pub(crate) fn makers<Q: ?Sized + Key, V: Value>() -> Vec<Maker<Q, V>> {
     ]
 }
 
+fn headwater<Q: ?Sized + Key, V: Value>(capacity: usize, value: fn() -> V) -> Box<dyn Shelf<Q>> {
+    shelf(memory(capacity), MemoryCache::value, move |cache: &MemoryCache<Q, V>, key| {
+        cache.insert(key.to_owned(), value()).expect("it is open");
+    })
+}
+
+/// Values are looked at where they are, instead of cloned.
+fn by_closure<Q: ?Sized + Key, V: Value>(capacity: usize, value: fn() -> V) -> Box<dyn Shelf<Q>> {
+    shelf(
+        memory(capacity),
+        |cache: &MemoryCache<Q, V>, key| cache.with(key, |value| _ = black_box(value)),
+        move |cache, key| cache.insert(key.to_owned(), value()).expect("it is open"),
+    )
+}
+
 fn memory<Q: ?Sized + Key, V: Value>(capacity: usize) -> MemoryCache<Q, V> {
     MemoryCache::with_capacity(capacity as u64).expect("the capacity is not 0")
 }
 
-fn lru<Q: ?Sized + Key, V: Value>(capacity: usize) -> LruCache<Q, V> {
-    LruCache::new(capacity as u64).expect("the capacity is not 0")
-}
-
-fn headwater<Q, V, C>(
-    cache: C,
-    get: impl Fn(&C, &Q) -> Option<V> + Send + Sync + 'static,
-    value: fn() -> V,
-) -> Box<dyn Shelf<Q>>
-where
-    Q: ?Sized + Key,
-    V: Value,
-    C: Tier<Key = Q, Value = V>,
-{
-    shelf(cache, get, move |cache, key: &Q| keep(cache, key, value()))
-}
-
-/// Values are looked at where they are, instead of cloned.
-fn by_closure<Q: ?Sized + Key, V: Value>(
-    cache: MemoryCache<Q, V>,
+fn headwater_lru<Q: ?Sized + Key, V: Value>(
+    capacity: usize,
     value: fn() -> V,
 ) -> Box<dyn Shelf<Q>> {
-    shelf(
-        cache,
-        |cache, key| cache.with(key, |value| _ = black_box(value)),
-        move |cache, key: &Q| keep(cache, key, value()),
-    )
-}
-
-fn keep<Q: ?Sized + Key, V: Value>(cache: &impl Tier<Key = Q, Value = V>, key: &Q, value: V) {
-    let face = cache.resident().expect("it is in memory");
-    drop(face.put(Hashed::new(key).to_stored(), face.prepare(key, Entry::found(value))));
+    let cache = LruCache::<Q, V>::new(capacity as u64).expect("the capacity is not 0");
+    shelf(cache, LruCache::value, move |cache, key| {
+        cache.insert(key.to_owned(), value()).expect("it is open");
+    })
 }
 
 fn quick_cache<Q: ?Sized + Key, V: Value>(capacity: usize, value: fn() -> V) -> Box<dyn Shelf<Q>> {

@@ -310,19 +310,36 @@ macro_rules! face_of_memory {
             /// see [`with`](Self::with).
             ///
             /// ```
-            /// use headwater::{Entry, MemoryCache, Tier};
+            /// use headwater::MemoryCache;
             ///
-            /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
             /// let cache = MemoryCache::<str, u32>::with_capacity(10)?;
-            /// cache.put("a", &Entry::found(4)).await?;
-            /// assert_eq!(cache.value("a"), Some(4));
-            /// assert_eq!(cache.value("b"), None);
+            /// cache.insert("a".to_owned(), 4)?;
+            /// assert_eq!(["a", "b"].map(|key| cache.value(key)), [Some(4), None]);
             /// # Ok::<(), headwater::Error>(())
-            /// # }).unwrap();
             /// ```
             #[must_use]
             pub fn value(&self, key: &K) -> Option<V> {
                 self.0.look_up(key, |value| value.cloned(), || None)
+            }
+
+            /// Stores a value, as [`put`](Tier::put) does with an entry that says no more than that: by
+            /// the rules of this cache for what it weighs and how long it lives. It needs no `await`, and
+            /// no copy.
+            ///
+            /// # Errors
+            /// [`Closed`](crate::ErrorKind::Closed) after a close.
+            ///
+            /// ```
+            /// use headwater::MemoryCache;
+            ///
+            /// let cache = MemoryCache::<str, u32>::with_capacity(10)?;
+            /// cache.insert("a".to_owned(), 4)?;
+            /// assert_eq!(cache.value("a"), Some(4));
+            /// # Ok::<(), headwater::Error>(())
+            /// ```
+            #[inline]
+            pub fn insert(&self, key: K::Owned, value: V) -> Result<()> {
+                self.0.insert(key, value)
             }
 
             /// Removes all dead entries and returns how many they were. Takes time in proportion to

@@ -52,13 +52,18 @@ impl<K: ?Sized, V> Life<K, V> {
     /// entry is put, it would end here before it ends there.
     #[inline]
     pub(super) fn shorten(&self, key: &K, mut entry: Entry<V>, clock: &Clock) -> Entry<V> {
-        let has_rules = self.time_to_live.is_some() || self.time_to_live_with.is_some();
-        if (has_rules || entry.is_absent())
+        if (self.has_rules() || entry.is_absent())
             && let Some(end) = self.end(key, &entry, clock)
         {
             entry.shorten(Some(end));
         }
         entry
+    }
+
+    /// Whether the life of a found value is bounded.
+    #[inline]
+    pub(super) fn has_rules(&self) -> bool {
+        self.time_to_live.is_some() || self.time_to_live_with.is_some()
     }
 
     /// When these rules end its life, if that is before it ends anyway.

@@ -2,7 +2,7 @@
 
 mod lookup;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::iter::Sum;
 use std::sync::Weak;
@@ -321,38 +321,66 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         self.clear()
     }
 
-    /// Stores an entry; what left for that, and what is handed back that no listener is told of.
+    /// Stores a found value, as an entry to which there is nothing more. Where no rules are asked, all that is
+    /// done for it is made for just that.
+    ///
+    /// # Errors
+    /// `Closed` after [`close`](Self::close).
+    #[inline]
+    pub(super) fn insert(&self, key: K::Owned, value: V) -> Result<()> {
+        self.check_open()?;
+        let key = Hashed::new(key);
+        let entry = Entry::found(value);
+        if self.settings.weigher.is_some() || self.settings.life.has_rules() {
+            let prepared = self.prepare(key.key().borrow(), entry);
+            drop(self.put(key, prepared));
+            return Ok(());
+        }
+        let (hash, key) = (key.hash(), key.into_key());
+        self.sizing.note(hash);
+        let mut removals = Removals::none();
+        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, 1, &mut removals));
+        Ok(())
+    }
+
+    /// Stores an entry. Added to `removals` is what left for that, and what is handed back that no listener is
+    /// told of.
+    #[inline(always)]
     fn put_in<F: Keeps<K, V>>(
         &self,
         table: &Table<F, State>,
         hash: u64,
         key: K::Owned,
-        Prepared { entry, weight }: Prepared<V>,
-    ) -> Removals<K::Owned, V> {
+        entry: Entry<V>,
+        weight: u64,
+        removals: &mut Removals<K::Owned, V>,
+    ) {
         let now = Now::new(&self.settings.clock);
         let is_mortal = self.time_to_idle.is_some() || entry.expiry().is_some();
         let entry = entry.map(F::value_in);
         let new = Arrival { hash: F::short(hash), key: F::key_in(key), entry };
-        let mut removals = Removals::none();
-        let put = |store: &mut Store<'_, F>| store.put(new, weight, &now);
-        let is_told = match self.change(table, Freeing::Together, &mut removals, put) {
+        let mut locked = table.lock();
+        let mut store = Store::new(locked.parts());
+        let outcome = store.put(new, weight, &now);
+        store.settle(Freeing::Together, &mut F::into(removals));
+        drop(locked);
+        let is_told = match outcome {
             Outcome::Kept => true,
             Outcome::Left(new, cause) => {
-                new.leave(cause, &mut F::into(&mut removals));
+                new.leave(cause, &mut F::into(removals));
                 true
             }
             Outcome::Declined(new) => {
-                new.leave(Cause::Replaced, &mut F::into(&mut removals));
+                new.leave(Cause::Replaced, &mut F::into(removals));
                 false
             }
         };
         if is_told {
-            self.notify(&mut removals);
+            self.notify(removals);
         }
         if is_mortal {
             self.enlist();
         }
-        removals
     }
 
     fn remove_in<F: Keeps<K, V>>(
@@ -425,8 +453,11 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
 
     fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let (hash, key) = (key.hash(), key.into_key());
+        let Prepared { entry, weight } = entry;
         self.sizing.note(hash);
-        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry))
+        let mut removals = Removals::none();
+        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, weight, &mut removals));
+        removals
     }
 
     fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {

@@ -228,6 +228,7 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// Stores an entry in place of what its key had, unless that is of a newer version.
+    #[inline(always)]
     pub(super) fn put(
         &mut self,
         new: Arrival<F::Key, F::Value>,
@@ -270,6 +271,7 @@ impl<'a, F: Form> Store<'a, F> {
 
     /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
     /// put after may, if that was not done by the put before. What this put will look at comes meanwhile.
+    #[inline(always)]
     fn foresee_victims(&mut self) {
         for list in [List::Small, List::Main] {
             let Some(coldest) = self.state.lists.coldest(list) else { continue };
@@ -401,6 +403,7 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// What an entry weighs here, by what its weigher said.
+    #[inline(always)]
     fn weight_of(&mut self, entry: &Entry<F::Value>, said: u64) -> u64 {
         if !self.state.bounds.weighed || entry.is_absent() {
             return 1;
@@ -410,6 +413,7 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// Stores an entry of a key that is not there; `known` is the list that the key was on.
+    #[inline(always)]
     fn move_in(
         &mut self,
         new: Arrival<F::Key, F::Value>,
@@ -430,6 +434,7 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// Evicts until `weight` more fits; the list that the entry is to be on, if it then does.
+    #[inline(always)]
     fn make_room(&mut self, hash: u32, weight: u64, known: Option<List>) -> Option<List> {
         let Some(allowed) = self.state.bounds.capacity.checked_sub(weight) else {
             self.state.stats.too_heavy += 1;
@@ -472,6 +477,7 @@ impl<'a, F: Form> Store<'a, F> {
     }
 
     /// Stores an entry in room that was made for it.
+    #[inline(always)]
     fn settle_in(
         &mut self,
         new: Arrival<F::Key, F::Value>,

@@ -1,6 +1,7 @@
 //! Bounds, order, batches, closing: what the faces promise without time.
 
-use super::{absent, face, get, put};
+use super::{Log, absent, face, get, put, seconds};
+use headwater::testkit::ManualClock;
 use headwater::{Entry, ErrorKind, LruCache, MemoryBuilder, MemoryCache, Tier, Version};
 use std::time::Duration;
 
@@ -340,4 +341,38 @@ fn entries_may_come_and_go_during_iteration() {
         }
     }
     assert_eq!(stayed, 2_900);
+}
+
+#[test]
+fn a_value_is_inserted_by_the_rules_of_the_cache() {
+    let (time, log) = (ManualClock::new(), Log::default());
+    let builder = log.listen(Lru::builder(5).clock(time.clock()));
+    let builder = builder.weigher(|_, value| u64::from(*value)).time_to_live(seconds(10));
+    let cache = builder.build().unwrap();
+    for (key, value) in [("a", 3), ("a", 4), ("b", 9), ("c", 2)] {
+        cache.insert(key.to_owned(), value).unwrap();
+    }
+    assert_eq!(log.take(), ["a=3 Replaced", "b=9 Evicted", "a=4 Evicted"]);
+    assert_eq!((cache.weight(), cache.value("c")), (2, Some(2)));
+    time.advance(seconds(10));
+    assert_eq!(cache.value("c"), None);
+}
+
+#[tokio::test]
+async fn a_value_is_inserted_where_there_are_no_rules_and_nothing_after_a_close() {
+    let (log, idle) = (Log::default(), seconds(3));
+    let time = ManualClock::new();
+    let builder = log.listen(Lru::builder(2).clock(time.clock()).time_to_idle(idle));
+    let cache = builder.build().unwrap();
+    for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+        cache.insert(key.to_owned(), value).unwrap();
+    }
+    assert_eq!(log.take(), ["a=1 Replaced", "b=2 Evicted"]);
+    assert_eq!(["a", "b", "c"].map(|key| cache.value(key)), [Some(3), None, Some(4)]);
+    time.advance(idle);
+    assert_eq!(["a", "c"].map(|key| cache.value(key)), [None, None]);
+    cache.close().await.unwrap();
+    let closed = cache.insert("d".to_owned(), 5).unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Closed);
+    assert_eq!((cache.len(), cache.value("d")), (0, None));
 }

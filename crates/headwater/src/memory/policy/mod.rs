@@ -185,6 +185,7 @@ impl Adaptive {
 
     /// Where the entry of a key that was missed is to go, and which entry has to make room for it in
     /// any case.
+    #[inline(always)]
     pub(super) fn admit(
         &mut self,
         hash: u32,
@@ -216,6 +217,7 @@ impl Adaptive {
     }
 
     /// While there is room, what overflows small goes to main.
+    #[inline(always)]
     pub(super) fn settle(&self, lists: &mut Lists, entries: &impl Entries) {
         while lists.weight(List::Small) > self.quota
             && lists.weight(List::Small) + lists.weight(List::Main) < self.capacity

@@ -299,6 +299,7 @@ impl<C: Content> Slots<C> {
     /// # Safety
     /// The slot was taken from the stock, holds nothing, and no other thread knows it; or only one that looks
     /// whether its entry is bare, and then finds that it has left.
+    #[inline(always)]
     pub(super) unsafe fn begin(
         &self,
         stock: &Stock,

@@ -260,6 +260,7 @@ impl<'a, F: Form> Writer<'a, F> {
 impl<F: Form> Writer<'_, F> {
     /// Stores an entry that is to be on this list: of a key that is not there, or in place of the one of that
     /// key that was [lifted](Self::lift) just before. Hands it back if there is no memory for one more.
+    #[inline(always)]
     pub(in crate::memory) fn insert(
         &mut self,
         hash: u32,
