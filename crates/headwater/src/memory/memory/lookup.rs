@@ -140,6 +140,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         self.look_at_number_closely(hash, bits, read, missing)
     }
 
+    /// The same, where a hit changes the order, or whatever there is to the entry.
     #[inline(never)]
     fn look_at_number_closely<R>(
         &self,
@@ -148,6 +149,19 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         read: impl FnOnce(Option<&V>) -> R,
         missing: impl FnOnce() -> R,
     ) -> R {
+        if let Kept::Ordered(all) = &self.kept
+            && let Some(touches) = &self.touches
+            && let Some(pin) = pin_quickly()
+        {
+            let table = all.of(hash);
+            let is_it = |held: &u64| *held == bits;
+            if let Some((slot, value)) = table.glance_for_slot(Within::short(hash), is_it, &pin) {
+                Self::touch(touches, table, slot, &pin);
+                self.sizing.note(hash);
+                drop(pin);
+                return Self::read(value, read);
+            }
+        }
         self.look_anyhow(hash, from_bits::<K::Owned>(bits).borrow(), read, missing)
     }
 

@@ -3,7 +3,7 @@
 use super::form::{Bucket, Form, IsIt, Turn};
 use super::index::Index;
 use super::records::Pinned;
-use super::slots::{Node, Slots};
+use super::slots::{Node, Slot, Slots};
 use super::within::{Glance, Within};
 use super::writer::{Book, Limits, Writer};
 use crate::sync::{AtomicPtr, Mutex, MutexGuard, Ordering};
@@ -77,7 +77,21 @@ impl<S> Table<Within, S> {
         index.home(hash).glance(Turn::Home, hash, is_it)
     }
 
-    /// The same, at all that may be the one, and then in the second bucket.
+    /// The slot and the value of a plain entry that is seen at once, in the first bucket. As long as the pin is held,
+    /// the slot stays its own where [slots are told](super::Limits::are_slots_told).
+    #[inline(always)]
+    pub(in crate::memory) fn glance_for_slot(
+        &self,
+        hash: u32,
+        is_it: impl IsIt<u64>,
+        _pin: &impl Pinned,
+    ) -> Option<(Slot, u64)> {
+        // SAFETY: as in `find`.
+        let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
+        index.home(hash).glance_for_slot(hash, is_it)
+    }
+
+    /// Looks at all that may be the one, and then in the second bucket.
     #[inline(always)]
     pub(in crate::memory) fn glance_further(
         &self,

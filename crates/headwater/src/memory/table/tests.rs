@@ -233,6 +233,12 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
     let node =
         locked.parts().0.find(Within::short(10), |held| *held == 10).map(Node::slot).unwrap();
     assert!(locked.parts().0.mark(node).unwrap().1.is_used(), "its use is noted");
+    let slot_of = |key: u64| {
+        let is_it = |held: &u64| *held == key;
+        table.glance_for_slot(Within::short(key), is_it, &pin)
+    };
+    let plain = Some((node, 10));
+    assert_eq!([10, 20, 30, 40, of_the_same_hash].map(slot_of), [plain, None, None, None, None]);
     locked.parts().0.remove(node, Cause::Invalidated, |_| ());
     assert_eq!(glance(10), 0);
 }

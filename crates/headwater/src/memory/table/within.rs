@@ -208,7 +208,16 @@ impl Inlined {
         Some(Glance::Value(value))
     }
 
-    /// The same, where no entry may be the one that the bucket has all of.
+    /// The slot and the value of an entry that the bucket has all of, if that is seen at once. Its use is not noted.
+    pub(super) fn glance_for_slot(&self, hash: u32, is_it: impl IsIt<u64>) -> Option<(Slot, u64)> {
+        prefetch(&self.low);
+        let version = self.version.load(Ordering::Acquire);
+        let place = self.place_of(matches(self.tags(), hash), is_it)?;
+        let Listed { slot, value, .. } = self.get(place);
+        self.is_still(version).then_some((slot, value))
+    }
+
+    /// What a look sees where no entry may be the one that the bucket has all of.
     #[inline(always)]
     fn glance_at_none(&self, turn: Turn, hash: u32, version: u32) -> Glance {
         let tags = self.tags();
