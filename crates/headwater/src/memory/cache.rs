@@ -302,7 +302,7 @@ macro_rules! face_of_memory {
             /// # }).unwrap();
             /// ```
             pub fn with<R>(&self, key: &K, read: impl FnOnce(Option<&V>) -> R) -> Option<R> {
-                self.0.look_up(key, |value| Some(read(value)), || None)
+                self.0.look_up(key, |seen| seen.map(read))
             }
 
             /// A clone of the value of `key`, if a live entry is here that has one: a use, as
@@ -319,7 +319,7 @@ macro_rules! face_of_memory {
             /// ```
             #[must_use]
             pub fn value(&self, key: &K) -> Option<V> {
-                self.0.look_up(key, |value| value.cloned(), || None)
+                self.0.look_up(key, |seen| seen.flatten().cloned())
             }
 
             /// Stores a value, as [`put`](Tier::put) does with an entry that says no more than that: by

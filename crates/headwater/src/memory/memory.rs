@@ -439,7 +439,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
 
     #[inline(always)]
     fn value(&self, key: Hashed<&K>) -> Option<Option<V>> {
-        self.look(key, |value| Some(value.cloned()), || None)
+        self.look(key, |seen| seen.map(Option::<&V>::cloned))
     }
 
     fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<V> {

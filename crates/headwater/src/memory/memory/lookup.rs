@@ -40,49 +40,42 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     pub(in crate::memory) fn look_up<R>(
         &self,
         key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
+        then: impl FnOnce(Option<Option<&V>>) -> R,
     ) -> R {
         match Hashed::at_once(key) {
-            Some(key) => self.look(key, read, missing),
-            None => self.look_first(key, read, missing),
+            Some(key) => self.look(key, then),
+            None => self.look_first(key, then),
         }
     }
 
     /// The same, before anything was hashed.
     #[cold]
     #[inline(never)]
-    fn look_first<R>(
-        &self,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
-    ) -> R {
-        self.look(Hashed::new(key), read, missing)
+    fn look_first<R>(&self, key: &K, then: impl FnOnce(Option<Option<&V>>) -> R) -> R {
+        self.look(Hashed::new(key), then)
     }
 
-    /// Has `read` look at the value of a live entry where it is stored; it is `None` for an absent entry. If
-    /// there is none, that is `missing`. Where that would take the lock, it looks at a clone.
+    /// Has `then` look at the value of the live entry, if there is one, where it is stored; it is `None` for an
+    /// absent entry. Where that would take the lock, it looks at a clone.
     #[inline(always)]
     pub(in crate::memory) fn look<R>(
         &self,
         key: Hashed<&K>,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
+        then: impl FnOnce(Option<Option<&V>>) -> R,
     ) -> R {
         let (hash, key) = (key.hash(), key.into_key());
         if are_numbers::<K, V>() {
-            return self.look_at_number(hash, to_bits(key), read, missing);
+            return self.look_at_number(hash, to_bits(key), then);
         }
         if let Kept::Apart(all) = &self.kept
             && let Some(pin) = pin_quickly()
         {
             return match self.hit(all.of(hash), hash, key, &pin) {
-                Some(node) => <Apart<K, V> as Keeps<K, V>>::with(&node, read),
-                None => missing(),
+                Some(node) => <Apart<K, V> as Keeps<K, V>>::with(&node, |value| then(Some(value))),
+                None => then(None),
             };
         }
-        self.look_closely(hash, key, read, missing)
+        self.look_closely(hash, key, then)
     }
 
     /// The same of a key that is a number, by its bits.
@@ -91,8 +84,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         &self,
         hash: u64,
         bits: u64,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
+        then: impl FnOnce(Option<Option<&V>>) -> R,
     ) -> R {
         if let Kept::Within(all) = &self.kept
             && let Some(pin) = pin_quickly()
@@ -101,15 +93,15 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             drop(pin);
             match seen {
                 Glance::Value(value) if self.sizing.is_due(hash) => {
-                    return self.record(hash, value, read);
+                    return self.record(hash, value, then);
                 }
-                Glance::Value(value) => return Self::read(value, read),
-                Glance::Missing => return missing(),
-                Glance::Further => return self.look_further(hash, bits, read, missing),
+                Glance::Value(value) => return Self::read(value, then),
+                Glance::Missing => return then(None),
+                Glance::Further => return self.look_further(hash, bits, then),
                 Glance::Unclear => {}
             }
         }
-        self.look_at_number_closely(hash, bits, read, missing)
+        self.look_at_number_closely(hash, bits, then)
     }
 
     /// The same, of a number that is not the first to be seen: looked for from home on, because the index
@@ -120,8 +112,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         &self,
         hash: u64,
         bits: u64,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
+        then: impl FnOnce(Option<Option<&V>>) -> R,
     ) -> R {
         if let Kept::Within(all) = &self.kept
             && let Some(pin) = pin_quickly()
@@ -131,13 +122,13 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             match seen {
                 Glance::Value(value) => {
                     self.sizing.note(hash);
-                    return Self::read(value, read);
+                    return Self::read(value, then);
                 }
-                Glance::Missing => return missing(),
+                Glance::Missing => return then(None),
                 Glance::Further | Glance::Unclear => {}
             }
         }
-        self.look_at_number_closely(hash, bits, read, missing)
+        self.look_at_number_closely(hash, bits, then)
     }
 
     /// The same, where a hit changes the order, or whatever there is to the entry.
@@ -146,8 +137,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         &self,
         hash: u64,
         bits: u64,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
+        then: impl FnOnce(Option<Option<&V>>) -> R,
     ) -> R {
         if let Kept::Ordered(all) = &self.kept
             && let Some(touches) = &self.touches
@@ -159,47 +149,34 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
                 Self::touch(touches, table, slot, &pin);
                 self.sizing.note(hash);
                 drop(pin);
-                return Self::read(value, read);
+                return Self::read(value, then);
             }
         }
-        self.look_anyhow(hash, from_bits::<K::Owned>(bits).borrow(), read, missing)
+        self.look_anyhow(hash, from_bits::<K::Owned>(bits).borrow(), then)
     }
 
     #[inline(never)]
-    fn look_closely<R>(
-        &self,
-        hash: u64,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
-    ) -> R {
-        self.look_anyhow(hash, key, read, missing)
+    fn look_closely<R>(&self, hash: u64, key: &K, then: impl FnOnce(Option<Option<&V>>) -> R) -> R {
+        self.look_anyhow(hash, key, then)
     }
 
     /// The same, whatever there is to the entry.
     #[inline(always)]
-    fn look_anyhow<R>(
-        &self,
-        hash: u64,
-        key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-        missing: impl FnOnce() -> R,
-    ) -> R {
-        each!(&self.kept, all => self.look_in(all.of(hash), hash, key, read))
-            .unwrap_or_else(missing)
+    fn look_anyhow<R>(&self, hash: u64, key: &K, then: impl FnOnce(Option<Option<&V>>) -> R) -> R {
+        each!(&self.kept, all => self.look_in(all.of(hash), hash, key, then))
     }
 
     #[inline(always)]
-    fn read<R>(value: u64, read: impl FnOnce(Option<&V>) -> R) -> R {
-        read(Some(&<Within as Keeps<K, V>>::value_out(value)))
+    fn read<R>(value: u64, then: impl FnOnce(Option<Option<&V>>) -> R) -> R {
+        then(Some(Some(&<Within as Keeps<K, V>>::value_out(value))))
     }
 
     /// The same, and its use is recorded. Apart, so that a hit whose use is not is short.
     #[cold]
     #[inline(never)]
-    fn record<R>(&self, hash: u64, value: u64, read: impl FnOnce(Option<&V>) -> R) -> R {
+    fn record<R>(&self, hash: u64, value: u64, then: impl FnOnce(Option<Option<&V>>) -> R) -> R {
         self.sizing.record(hash);
-        Self::read(value, read)
+        Self::read(value, then)
     }
 
     #[inline(always)]
@@ -208,11 +185,14 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         table: &Table<F, State>,
         hash: u64,
         key: &K,
-        read: impl FnOnce(Option<&V>) -> R,
-    ) -> Option<R> {
+        then: impl FnOnce(Option<Option<&V>>) -> R,
+    ) -> R {
         match pin() {
-            Some(pin) => self.hit(table, hash, key, &pin).map(|node| F::with(&node, read)),
-            None => self.get_locked(table, hash, key).map(|entry| read(entry.value())),
+            Some(pin) => match self.hit(table, hash, key, &pin) {
+                Some(node) => F::with(&node, |value| then(Some(value))),
+                None => then(None),
+            },
+            None => then(self.get_locked(table, hash, key).as_ref().map(Entry::value)),
         }
     }
 

@@ -124,12 +124,14 @@ impl Records {
 
     /// Who reads.
     pub(super) fn reading(&self) -> Vec<Reader> {
-        self.period.fetch_add(1, Ordering::Relaxed);
         let reading = |record: &&'static Record| {
             let since = record.since.load(Ordering::Acquire);
             (since != NEVER).then_some(Reader { record, since })
         };
-        self.all.lock().iter().filter_map(reading).collect()
+        let readers = self.all.lock().iter().filter_map(reading).collect();
+        // After that: whoever begins now has not begun when any of these did.
+        self.period.fetch_add(1, Ordering::Relaxed);
+        readers
     }
 }
 
