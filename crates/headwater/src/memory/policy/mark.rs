@@ -110,8 +110,8 @@ impl<'a> Queue<'a> {
 /// How often an entry was used lately, up to 3, and in which queue it is.
 ///
 /// A hit may note its use at any time. Two at once may count as one, and one may undo what the policy
-/// or another hit notes at the same moment of this entry or of its neighbours in the counts: it is an
-/// estimate anyway. Once the count has reached its end, a hit writes nothing, so that threads do not
+/// or another hit notes at the same moment of this entry or of its neighbours in the counts, and
+/// who looks between the two stores of one may see one use too many or too few: it is an estimate anyway. Once the count has reached its end, a hit writes nothing, so that threads do not
 /// take each other's copy of the line.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::memory) struct Mark<'a> {

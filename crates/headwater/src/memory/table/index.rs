@@ -16,7 +16,8 @@ use super::form::{Bucket, Sought, Turn};
 use super::slots::Slot;
 use crate::sync::{AtomicUsize, Ordering};
 
-/// A key's second bucket is among so many after the first.
+/// A key's second bucket is among so many after the first, or the further half of them where hashes are
+/// [short](super::form::Form::short).
 const NEAR: usize = 256;
 
 /// Where something is listed: in which of its key's buckets, and in which place of it. It fits in
@@ -294,7 +295,7 @@ impl<B: Bucket> Index<B> {
     pub(super) fn is_orderly(&self) -> bool {
         let turns = [Turn::Home, Turn::Later];
         let has_any =
-            |it: &B| turns.iter().any(|turn| (0..512).any(|hash| it.has_passed(*turn, hash)));
+            |it: &B| turns.iter().any(|turn| (0..1_024).any(|hash| it.has_passed(*turn, hash)));
         !self.buckets.iter().any(has_any)
     }
 }

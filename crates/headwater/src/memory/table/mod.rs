@@ -8,7 +8,7 @@
 //!    is emptied and used again only when everybody who read at that time has [moved on](records).
 //!    The same goes for an index that grew too small. For some numbers nobody is waited for: see below.
 //! 3. *One writer*: [`Writer`] exists under the table's mutex only, and all that changes the table
-//!    takes one by `&mut`.
+//!    takes one by `&mut`, but that an entry comes home: its slot stays what it was.
 //!
 //! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.

@@ -179,6 +179,7 @@ impl Inlined {
 
     /// The same, at all that may be the one.
     pub(super) fn glance_at_all(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+        debug_assert_eq!(hash, plain(hash), "it is short");
         let version = self.version.load(Ordering::Acquire);
         let mut found = matches(self.tags(), hash);
         while found != 0 {
@@ -210,6 +211,7 @@ impl Inlined {
 
     /// The slot and the value of an entry that the bucket has all of, if that is seen at once. Its use is not noted.
     pub(super) fn glance_for_slot(&self, hash: u32, is_it: impl IsIt<u64>) -> Option<(Slot, u64)> {
+        debug_assert_eq!(hash, plain(hash), "it is short");
         prefetch(&self.low);
         let version = self.version.load(Ordering::Acquire);
         let place = self.place_of(matches(self.tags(), hash), is_it)?;
