@@ -336,11 +336,23 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             drop(self.put(key, prepared));
             return Ok(());
         }
+        let mut removals = Removals::none();
+        self.store(key, entry, 1, &mut removals);
+        Ok(())
+    }
+
+    /// Stores an entry whose weight and life are decided.
+    #[inline(always)]
+    fn store(
+        &self,
+        key: Hashed<K::Owned>,
+        entry: Entry<V>,
+        weight: u64,
+        removals: &mut Removals<K::Owned, V>,
+    ) {
         let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
-        let mut removals = Removals::none();
-        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, 1, &mut removals));
-        Ok(())
+        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, weight, removals));
     }
 
     /// Stores an entry. Added to `removals` is what left for that, and what is handed back that no listener is
@@ -452,11 +464,9 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
     }
 
     fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
-        let (hash, key) = (key.hash(), key.into_key());
         let Prepared { entry, weight } = entry;
-        self.sizing.note(hash);
         let mut removals = Removals::none();
-        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, weight, &mut removals));
+        self.store(key, entry, weight, &mut removals);
         removals
     }
 

@@ -102,6 +102,12 @@ impl<F: Numbers> Shelf<F> {
     }
 }
 
+impl Shelf<Within> {
+    fn slot(&self, hash: u32, key: u64) -> Option<Slot> {
+        self.table.lock().parts().0.find(hash, |held| *held == key).map(Node::slot)
+    }
+}
+
 impl Shelf {
     fn new(bounds: Bounds) -> Self {
         Self::of(bounds)
@@ -300,4 +306,36 @@ fn closed_store_keeps_nothing() {
     shelf.with(|store| store.close());
     assert_eq!(shelf.put(2, 1), (false, 1));
     assert!(!shelf.holds(2));
+}
+
+#[test]
+fn numbers_that_stay_in_a_full_store_come_home() {
+    const WANTED: u64 = 30;
+    let bounds = Bounds { rule: Rule::Adaptive, capacity: 60, ..COUNTED };
+    let mut shelf = Shelf::<Within>::of(bounds);
+    let hash = |key: u64| Within::short(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
+    let clock = Clock::new(At(at(0)));
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut elsewhere = [0, 0];
+    for round in 0..400 {
+        // Those that are wanted come when the store is full of others.
+        let wanted = if round == 0 { 0..0 } else { 0..WANTED };
+        for key in wanted.chain((0..100).map(|_| random.u64(WANTED..4_000))) {
+            let get =
+                |store: &mut Store<'_, Within>| store.get(hash(key), |held| *held == key, &clock);
+            if matches!(shelf.with(get), Look::Missing) {
+                let new = Arrival { hash: hash(key), key, entry: Entry::found(key) };
+                assert!(matches!(
+                    shelf.with(|store| store.put(new, 1, &Now::new(&clock))),
+                    Outcome::Kept
+                ));
+            }
+        }
+        elsewhere[usize::from(round > 20)] += (0..WANTED)
+            .filter_map(|key| shelf.slot(hash(key), key))
+            .filter(|slot| !shelf.table.lock().parts().0.is_at_home(*slot))
+            .count();
+    }
+    // At first there is no room for some, and the others leave one after the other.
+    assert!(elsewhere[0] > 0 && elsewhere[1] <= 10, "{elsewhere:?}");
 }

@@ -4,7 +4,7 @@
 //! by its hash too, or, if that was full as well, in one of those after it. A bucket counts those that are
 //! not in it because it was full: by themselves those whose home it is, and those that came by later. So a
 //! look-up looks at one bucket, or seldom at two. In the one after home alone, as in linear probing, those
-//! without room would meet those of their neighbours; as entries come and go, and none moves back, it would
+//! without room would meet those of their neighbours; as entries come and go, it would
 //! come to some twenty buckets for a key that is not there.
 //!
 //! What is listed stays in its bucket as long as the index is used, but that it may come home from elsewhere,
@@ -49,6 +49,11 @@ impl Spot {
 
     fn bucket(self) -> u8 {
         self.0 >> Self::PLACE_BITS
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_home(self) -> bool {
+        self.bucket() == Self::HOME
     }
 
     fn place(self) -> usize {

@@ -60,11 +60,16 @@ pub(in crate::memory) fn pin_quickly() -> Option<QuickPin> {
 /// An outermost pin. It looks up again whose it is, rather than to keep that all the time.
 pub(in crate::memory) struct QuickPin(PhantomData<*const ()>);
 
-impl Pinned for QuickPin {}
+// SAFETY: it is the thread's own record that says so, from when this was made until it is dropped.
+unsafe impl Pinned for QuickPin {}
 
 impl Drop for QuickPin {
     #[inline(always)]
     fn drop(&mut self) {
+        debug_assert!(
+            !std::ptr::eq(QUICK.get(), &raw const NOBODYS),
+            "the thread still has its record"
+        );
         QUICK.get().end();
     }
 }
@@ -128,7 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_without_a_record_does_not_read_quickly() {
-        assert!(!NOBODYS.begin_outermost(&RECORDS));
+    fn who_reads_quickly_has_a_record_and_reads_once_at_a_time() {
+        let ask = || {
+            assert!(pin_quickly().is_none(), "the thread has no record yet");
+            drop(pin().unwrap());
+            let own = OWN.get().unwrap();
+            let quick = pin_quickly();
+            assert_eq!(quick.is_some(), barrier::reaches_all());
+            assert_eq!(own.is_reading(), quick.is_some());
+            assert!(quick.is_none() || pin_quickly().is_none(), "it is reading");
+            drop(quick);
+            assert!(!own.is_reading());
+        };
+        std::thread::spawn(ask).join().unwrap();
     }
 }

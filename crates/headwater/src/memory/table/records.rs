@@ -58,7 +58,10 @@ impl Record {
 }
 
 /// As long as it is held, nothing is freed that this thread could have found before.
-pub(in crate::memory) trait Pinned {}
+///
+/// # Safety
+/// So it has to be: who looks things up while one is held rests on it.
+pub(in crate::memory) unsafe trait Pinned {}
 
 /// What pins at any time, also within another.
 #[derive(Debug)]
@@ -70,7 +73,8 @@ pub(in crate::memory) struct Pin {
     _stays: PhantomData<*const ()>,
 }
 
-impl Pinned for Pin {}
+// SAFETY: its record says that the thread reads, from when this was made until it is dropped.
+unsafe impl Pinned for Pin {}
 
 impl Drop for Pin {
     #[inline(always)]

@@ -246,6 +246,12 @@ impl<'a, F: Form> Writer<'a, F> {
         spot.inspect(|spot| cell.note_spot(*spot)).is_some()
     }
 
+    /// Whether an entry is in the bucket that is looked at first.
+    #[cfg(test)]
+    pub(in crate::memory) fn is_at_home(&self, slot: Slot) -> bool {
+        self.cell(slot).is_some_and(|cell| cell.spot().is_home())
+    }
+
     /// Has the place fetched where a key of this hash is to be listed, which was looked up just before.
     pub(in crate::memory) fn foresee_insert(&self, hash: u32) {
         self.index().prefetch_second(hash);

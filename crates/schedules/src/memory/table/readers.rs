@@ -38,3 +38,41 @@ pub(super) fn nobody_reads() -> bool {
 pub(super) fn now_reading() -> Option<Vec<Reader>> {
     Some(RECORDS.reading())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shuttle::sync::Arc;
+    use shuttle::sync::mpsc::channel;
+    use shuttle::thread;
+
+    #[test]
+    fn who_begins_when_all_that_read_are_known_is_none_of_them() {
+        super::super::super::explore(
+            || {
+                let records = Arc::new(Records::new());
+                let ((known, is_known), (began, has_begun)) = (channel(), channel());
+                let (seen, is_seen) = channel();
+                let reader = {
+                    let records = Arc::clone(&records);
+                    thread::spawn(move || {
+                        let record = records.take();
+                        drop(record.begin(&records));
+                        is_known.recv().unwrap();
+                        let again = record.begin(&records);
+                        began.send(()).unwrap();
+                        is_seen.recv().unwrap();
+                        drop(again);
+                    })
+                };
+                let readers = records.reading();
+                known.send(()).unwrap();
+                has_begun.recv().unwrap();
+                assert!(readers.iter().all(Reader::has_moved_on));
+                seen.send(()).unwrap();
+                reader.join().unwrap();
+            },
+            3_000,
+        );
+    }
+}
