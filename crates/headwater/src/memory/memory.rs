@@ -371,6 +371,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let is_mortal = self.time_to_idle.is_some() || entry.expiry().is_some();
         let entry = entry.map(F::value_in);
         let new = Arrival { hash: F::short(hash), key: F::key_in(key), entry };
+        // As `change` does it, but with nothing that is not compiled into each of the two who store.
         let mut locked = table.lock();
         let mut store = Store::new(locked.parts());
         let outcome = store.put(new, weight, &now);

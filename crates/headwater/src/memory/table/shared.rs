@@ -74,7 +74,7 @@ impl<S> Table<Within, S> {
     ) -> Glance {
         // SAFETY: as in `find`.
         let index = unsafe { &*self.shared.index.load(Ordering::Acquire) };
-        index.home(hash).glance(Turn::Home, hash, is_it)
+        index.home(hash).glance(hash, is_it)
     }
 
     /// The slot and the value of a plain entry that is seen at once, in the first bucket. As long as the pin is held,

@@ -163,16 +163,16 @@ impl Inlined {
         })
     }
 
-    /// Looks once, at the first entry that may be the one, and notes its use. It is all there is to most
-    /// look-ups, and much shorter than `find`, which looks in the same order.
+    /// Looks once into the first bucket of a key, at the first entry that may be the one, and notes its use. It is
+    /// all there is to most look-ups, and much shorter than `find`, which looks in the same order.
     #[inline(always)]
-    pub(super) fn glance(&self, turn: Turn, hash: u32, is_it: impl IsIt<u64>) -> Glance {
+    pub(super) fn glance(&self, hash: u32, is_it: impl IsIt<u64>) -> Glance {
         debug_assert_eq!(hash, plain(hash), "it is short");
         prefetch(&self.low);
         let version = self.version.load(Ordering::Acquire);
         let found = matches(self.tags(), hash);
         if found == 0 {
-            return self.glance_at_none(turn, hash, version);
+            return self.glance_at_none(Turn::Home, hash, version);
         }
         self.glance_at(found, version, is_it).unwrap_or(Glance::Further)
     }
