@@ -163,6 +163,14 @@ impl<V> Entry<V> {
         self.value.is_none()
     }
 
+    /// Whether it has a value, and nothing more.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.value.is_some()
+            && self.expiry.is_none()
+            && self.loaded.is_none()
+            && self.version.is_none()
+    }
+
     /// When its life ends; `None` if it has no end.
     pub const fn expiry(&self) -> Option<Moment> {
         self.expiry

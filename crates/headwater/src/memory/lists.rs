@@ -188,6 +188,16 @@ impl Lists {
         self.rings.touch(list as usize, slot);
     }
 
+    /// Has a slot that is on one list stand for another entry, which is on this one, at its hot end. Both weigh 1.
+    #[inline(always)]
+    pub(super) fn pass_on(&mut self, from: List, to: List, slot: Slot) {
+        if from == to {
+            self.touch(to, slot);
+        } else {
+            self.transfer(from, to, slot, 1);
+        }
+    }
+
     /// Moves a slot to the hot end of another list.
     pub(super) fn transfer(&mut self, from: List, to: List, slot: Slot, weight: u64) {
         self.remove(from, slot, weight);

@@ -15,9 +15,9 @@ use super::life::{Life, Now};
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Outcome, State, Store, table};
+use super::store::{Outcome, Progress, State, Store, table};
 use super::sweeper::{Sweep, enlist};
-use super::table::{Form, Freeing, Shards, Table};
+use super::table::{Form, Freeing, Locked, Shards, Table};
 use super::touches::Touches;
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
@@ -336,27 +336,24 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             drop(self.put(key, prepared));
             return Ok(());
         }
-        let mut removals = Removals::none();
-        self.store(key, entry, 1, &mut removals);
+        drop(self.store(key, entry, 1));
         Ok(())
     }
 
-    /// Stores an entry whose weight and life are decided.
+    /// Stores an entry whose weight and life are decided; what left for that, and what is handed back.
     #[inline(always)]
     fn store(
         &self,
         key: Hashed<K::Owned>,
         entry: Entry<V>,
         weight: u64,
-        removals: &mut Removals<K::Owned, V>,
-    ) {
+    ) -> Option<Removals<K::Owned, V>> {
         let (hash, key) = (key.hash(), key.into_key());
         self.sizing.note(hash);
-        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, weight, removals));
+        each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, weight))
     }
 
-    /// Stores an entry. Added to `removals` is what left for that, and what is handed back that no listener is
-    /// told of.
+    /// The same in one of the tables. What is compiled into each of the two who store is what most puts need.
     #[inline(always)]
     fn put_in<F: Keeps<K, V>>(
         &self,
@@ -365,35 +362,52 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         key: K::Owned,
         entry: Entry<V>,
         weight: u64,
-        removals: &mut Removals<K::Owned, V>,
-    ) {
-        let now = Now::new(&self.settings.clock);
-        let is_mortal = self.time_to_idle.is_some() || entry.expiry().is_some();
-        let entry = entry.map(F::value_in);
-        let new = Arrival { hash: F::short(hash), key: F::key_in(key), entry };
-        // As `change` does it, but with nothing that is not compiled into each of the two who store.
+    ) -> Option<Removals<K::Owned, V>> {
+        let (hash, key, entry) = (F::short(hash), F::key_in(key), entry.map(F::value_in));
         let mut locked = table.lock();
+        match Store::new(locked.parts()).put_shortly(hash, &key, &entry) {
+            Progress::Done => None,
+            progress => {
+                let new = Arrival { hash, key, entry };
+                Some(self.put_further(locked, progress, new, weight))
+            }
+        }
+    }
+
+    /// Goes on with storing an entry. What is handed back that no listener is told of is among what left.
+    #[inline(never)]
+    fn put_further<F: Keeps<K, V>>(
+        &self,
+        mut locked: Locked<'_, F, State>,
+        progress: Progress,
+        new: Arrival<F::Key, F::Value>,
+        weight: u64,
+    ) -> Removals<K::Owned, V> {
+        let mut removals = Removals::none();
+        let now = Now::new(&self.settings.clock);
+        let is_mortal = self.time_to_idle.is_some() || new.entry.expiry().is_some();
         let mut store = Store::new(locked.parts());
-        let outcome = store.put(new, weight, &now);
-        store.settle(Freeing::Together, &mut F::into(removals));
+        let outcome = store.put_further(progress, new, weight, &now);
+        store.settle(Freeing::Together, &mut F::into(&mut removals));
         drop(locked);
         let is_told = match outcome {
             Outcome::Kept => true,
             Outcome::Left(new, cause) => {
-                new.leave(cause, &mut F::into(removals));
+                new.leave(cause, &mut F::into(&mut removals));
                 true
             }
             Outcome::Declined(new) => {
-                new.leave(Cause::Replaced, &mut F::into(removals));
+                new.leave(Cause::Replaced, &mut F::into(&mut removals));
                 false
             }
         };
         if is_told {
-            self.notify(removals);
+            self.notify(&mut removals);
         }
         if is_mortal {
             self.enlist();
         }
+        removals
     }
 
     fn remove_in<F: Keeps<K, V>>(
@@ -466,9 +480,7 @@ impl<K: ?Sized + Key, V: Value> Resident<K, V> for Memory<K, V> {
 
     fn put(&self, key: Hashed<K::Owned>, entry: Prepared<V>) -> Removals<K::Owned, V> {
         let Prepared { entry, weight } = entry;
-        let mut removals = Removals::none();
-        self.store(key, entry, weight, &mut removals);
-        removals
+        self.store(key, entry, weight).unwrap_or_else(Removals::none)
     }
 
     fn remove(&self, key: Hashed<&K>) -> Removals<K::Owned, V> {

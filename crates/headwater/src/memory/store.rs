@@ -8,7 +8,9 @@ use super::lists::{HEADS, List, Lists};
 use super::node::{Arrival, Weights, deadline, notes};
 use super::policy::{Adaptive, Entries, Held};
 use super::stats::MemoryStats;
-use super::table::{Content, Form, Freeing, IsIt, Node, Notes, Receives, Slot, Table, Writer};
+use super::table::{
+    Content, Form, Freeing, IsIt, Located, Node, Notes, Receives, Slot, Table, View, Writer,
+};
 use super::touches::Touches;
 use super::wheel::Wheel;
 use crate::{Cause, Clock, Entry, Moment};
@@ -21,6 +23,16 @@ const LOOKS_PER_EXPIRED: usize = 4;
 
 /// How many hits ahead memory is asked for.
 const AHEAD: usize = 8;
+
+/// How far a put came.
+#[derive(Clone, Copy)]
+pub(super) enum Progress {
+    /// Nothing was done.
+    None,
+    /// The entry is to be on this list, and another may have to leave.
+    Admitted(List, Option<Slot>),
+    Done,
+}
 
 /// What became of a put.
 pub(super) enum Outcome<K, V> {
@@ -76,31 +88,42 @@ pub(super) fn table<F: Form>(bounds: Bounds, touches: Option<Arc<Touches>>) -> T
 }
 
 /// What the policy sees of the entries.
-struct Seen<'a, 'b, F: Form> {
-    writer: &'a Writer<'b, F>,
+struct Seen<'a, F: Form> {
+    view: View<'a, F>,
     weights: &'a Weights,
 }
 
-impl<F: Form> Entries for Seen<'_, '_, F> {
-    fn weight(&self, slot: Slot) -> u64 {
+impl<F: Form> Clone for Seen<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Form> Copy for Seen<'_, F> {}
+
+impl<'a, F: Form> Entries<'a> for Seen<'a, F> {
+    type Where = Located<'a, F>;
+
+    fn weight(self, slot: Slot) -> u64 {
         self.weights.get(slot)
     }
 
-    fn get(&self, slot: Slot) -> Option<Held<'_>> {
-        let (hash, mark) = self.writer.mark(slot)?;
-        Some(Held { slot, hash, mark })
+    #[inline(always)]
+    fn get(self, slot: Slot) -> Option<Held<'a, Located<'a, F>>> {
+        let at = self.view.locate(slot)?;
+        Some(Held { slot, hash: at.hash(), mark: at.mark(), at })
     }
 
-    fn foresee(&self, slot: Slot) {
-        self.writer.foresee(slot);
+    fn foresee(self, slot: Slot) {
+        self.view.foresee(slot);
     }
 
-    fn foresee_entry(&self, slot: Slot) -> Option<u32> {
-        self.writer.foresee_key(slot)
+    fn foresee_entry(self, slot: Slot) -> Option<u32> {
+        self.view.foresee_key(slot)
     }
 
-    fn stays(&self, slot: Slot) {
-        self.writer.bring_home(slot);
+    fn stays(self, slot: Slot) {
+        self.view.bring_home(slot);
     }
 }
 
@@ -149,6 +172,11 @@ impl<'a, F: Form> Store<'a, F> {
         store
     }
 
+    #[inline(always)]
+    fn view(&self) -> View<'_, F> {
+        self.writer.view()
+    }
+
     /// Brings the order up to date with the hits that were noted. What each will look at is asked for
     /// some hits ahead.
     #[inline(never)]
@@ -163,7 +191,7 @@ impl<'a, F: Form> Store<'a, F> {
             let (soon, sooner) = (hits.get(at + AHEAD), hits.get(at + AHEAD / 2));
             let rings = self.state.lists.rings();
             soon.inspect(|slot| rings.foresee(**slot));
-            soon.inspect(|slot| self.writer.foresee(**slot));
+            soon.inspect(|slot| self.view().foresee(**slot));
             sooner.inspect(|slot| rings.foresee_neighbours(**slot));
             self.touch(*slot);
         }
@@ -175,7 +203,7 @@ impl<'a, F: Form> Store<'a, F> {
 
     /// Notes a hit in the order itself, if the entry has not left since.
     pub(super) fn touch(&mut self, slot: Slot) {
-        if let Some(notes) = self.writer.notes(slot) {
+        if let Some(notes) = self.view().notes(slot) {
             self.state.lists.touch(list_of(&notes), slot);
         }
     }
@@ -188,7 +216,7 @@ impl<'a, F: Form> Store<'a, F> {
         is_it: impl IsIt<F::Key>,
         clock: &Clock,
     ) -> Look<F::Value> {
-        let Some(node) = self.writer.find(hash, is_it) else { return Look::Missing };
+        let Some(node) = self.view().find(hash, is_it) else { return Look::Missing };
         if node.has_end() {
             let now = clock.now();
             if node.is_dead(now) {
@@ -214,22 +242,77 @@ impl<'a, F: Form> Store<'a, F> {
         is_it: impl IsIt<F::Key>,
         clock: &Clock,
     ) -> Option<Entry<F::Value>> {
-        let node = self.writer.find(hash, is_it)?;
+        let node = self.view().find(hash, is_it)?;
         let is_dead = node.has_end() && node.is_dead(clock.now());
         (!is_dead).then(|| node.entry())
     }
 
     /// Takes out the entry of a key if it is dead.
     pub(super) fn remove_dead(&mut self, hash: u32, is_it: impl IsIt<F::Key>, now: Moment) {
-        let dead = self.writer.find(hash, is_it).filter(|node| node.is_dead(now));
+        let dead = self.view().find(hash, is_it).filter(|node| node.is_dead(now));
         if let Some(slot) = dead.map(Node::slot) {
             self.take_out(slot, Cause::Expired);
         }
     }
 
-    /// Stores an entry in place of what its key had, unless that is of a newer version.
+    /// Stores an entry, if it is one of numbers as most are: there is no more to it than key and value, its key is not
+    /// there, another has to leave for it to which there is no more either, and nobody hears of that.
     #[inline(always)]
-    pub(super) fn put(
+    pub(super) fn put_shortly(
+        &mut self,
+        hash: u32,
+        key: &F::Key,
+        entry: &Entry<F::Value>,
+    ) -> Progress {
+        let State { closed, bounds, .. } = &*self.state;
+        let is_special = *closed || bounds.weighed || bounds.time_to_idle.is_some();
+        if !F::IS_COPIED || is_special || !entry.is_bare() || self.state.has_mortals() {
+            return Progress::None;
+        }
+        self.foresee(hash);
+        let view = self.writer.view();
+        if !view.lacks(hash) && view.has(hash, |held| held == key) {
+            return Progress::None;
+        }
+        let State { policy, lists, weights, bounds, stats, .. } = &mut *self.state;
+        let Some(policy) = policy else { return Progress::None };
+        let held = Seen { view, weights };
+        let (list, loser) = policy.admit(hash, 1, lists, held);
+        let is_full = lists.weight(List::Main) + lists.weight(List::Small) >= bounds.capacity;
+        let leaver = match loser {
+            None if is_full => policy.victim(lists, held),
+            loser => loser,
+        };
+        if let (Some(leaver), Some(value)) = (leaver, entry.value())
+            && let Some(left) = view.swap(leaver, hash, key, value, list)
+        {
+            lists.pass_on(left, list, leaver.slot());
+            stats.evicted += 1;
+            return Progress::Done;
+        }
+        Progress::Admitted(list, leaver.map(Located::slot))
+    }
+
+    /// Goes on with storing an entry, from where [`put_shortly`](Self::put_shortly) came to.
+    pub(super) fn put_further(
+        &mut self,
+        progress: Progress,
+        new: Arrival<F::Key, F::Value>,
+        weight: u64,
+        now: &Now<'_>,
+    ) -> Outcome<F::Key, F::Value> {
+        match progress {
+            Progress::None => self.put(new, weight, now),
+            Progress::Done => Outcome::Kept,
+            Progress::Admitted(list, leaver) => match self.clear_room(list, leaver, 1) {
+                Some(list) => self.settle_in(new, list, 1, now, false),
+                None => Outcome::Left(new, Cause::Evicted),
+            },
+        }
+    }
+
+    /// Stores an entry in place of what its key had, unless that is of a newer version.
+    fn put(
         &mut self,
         new: Arrival<F::Key, F::Value>,
         weight: u64,
@@ -239,9 +322,8 @@ impl<'a, F: Form> Store<'a, F> {
             return Outcome::Declined(new);
         }
         self.foresee(new.hash);
-        self.foresee_victims();
         let mut known = None;
-        if let Some(held) = self.writer.find(new.hash, |key| *key == new.key) {
+        if let Some(held) = self.view().find(new.hash, |key| *key == new.key) {
             let (is_live, slot) = (now.is_before(held.deadline()), held.slot());
             let versions = new.entry.version().zip(held.version());
             if is_live && versions.is_some_and(|(new, held)| new < held) {
@@ -262,46 +344,33 @@ impl<'a, F: Form> Store<'a, F> {
         Outcome::Left(new, Cause::Expired)
     }
 
-    /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go
-    /// by waiting for one line after the other. Who may be evicted was asked for by puts before.
-    fn foresee(&self, hash: u32) {
-        self.state.policy.as_ref().inspect(|policy| policy.foresee(hash));
-        self.writer.foresee_insert(hash);
-    }
-
-    /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
-    /// put after may, if that was not done by the put before. What this put will look at comes meanwhile.
+    /// Asks ahead for the memory that a put of this hash will look at, and that the next one will look at of those
+    /// that it may evict: nearly all of its time would go by waiting for one line after the other.
     #[inline(always)]
-    fn foresee_victims(&mut self) {
+    fn foresee(&mut self, hash: u32) {
+        let view = self.writer.view();
+        if let Some(policy) = &self.state.policy {
+            policy.foresee(hash);
+        }
+        view.foresee_insert(hash);
         for list in [List::Small, List::Main] {
-            let Some(coldest) = self.state.lists.coldest(list) else { continue };
-            let [before, next] = self.state.foreseen[list as usize];
+            let State { policy, lists, foreseen, .. } = &mut *self.state;
+            let Some(coldest) = lists.coldest(list) else { continue };
+            let [before, next] = foreseen[list as usize];
             if coldest == before {
                 continue;
             }
             if coldest != next {
-                self.foresee_victim(coldest);
+                foresee_victim(view, policy.as_ref(), lists, coldest);
             }
-            let next = self.state.lists.hotter(coldest).unwrap_or(coldest);
-            self.foresee_victim(next);
-            self.state.foreseen[list as usize] = [coldest, next];
-        }
-    }
-
-    /// Asks for what is known of an entry elsewhere than in its slot, and for the slot of the next.
-    fn foresee_victim(&self, slot: Slot) {
-        let State { policy, lists, .. } = &*self.state;
-        if let (Some(hash), Some(policy)) = (self.writer.foresee_key(slot), policy) {
-            policy.foresee(hash);
-        }
-        if let Some(next) = lists.hotter(slot) {
-            lists.rings().foresee(next);
-            self.writer.foresee(next);
+            let next = lists.hotter(coldest).unwrap_or(coldest);
+            foresee_victim(view, policy.as_ref(), lists, next);
+            foreseen[list as usize] = [coldest, next];
         }
     }
 
     pub(super) fn remove(&mut self, hash: u32, is_it: impl IsIt<F::Key>) {
-        if let Some(slot) = self.writer.find(hash, is_it).map(Node::slot) {
+        if let Some(slot) = self.view().find(hash, is_it).map(Node::slot) {
             self.take_out(slot, Cause::Invalidated);
         }
     }
@@ -341,7 +410,7 @@ impl<'a, F: Form> Store<'a, F> {
         for _ in 0..most * LOOKS_PER_EXPIRED {
             let Some(wheel) = &mut self.state.wheel else { return (taken, true) };
             let Some(slot) = wheel.take_due(now) else { return (taken, true) };
-            let notes = self.writer.notes(slot);
+            let notes = self.writer.view().notes(slot);
             let Some(deadline) = notes.and_then(|notes| notes.deadline()) else { continue };
             // On the wheel in any case: who takes it out takes it off.
             wheel.insert(slot, deadline, 0);
@@ -361,7 +430,7 @@ impl<'a, F: Form> Store<'a, F> {
     pub(super) fn expire_presently(&mut self, now: Moment) -> usize {
         let Some(wheel) = &self.state.wheel else { return 0 };
         let is_dead =
-            |slot: &Slot| self.writer.notes(*slot).is_some_and(|notes| notes.is_dead(now));
+            |slot: &Slot| self.view().notes(*slot).is_some_and(|notes| notes.is_dead(now));
         let dead: Vec<Slot> = wheel.presently().filter(is_dead).collect();
         dead.iter().for_each(|slot| self.take_out(*slot, Cause::Expired));
         dead.len()
@@ -376,9 +445,9 @@ impl<'a, F: Form> Store<'a, F> {
         now: Moment,
         add: &mut impl FnMut(&F::Key, Entry<F::Value>),
     ) -> Option<usize> {
-        let mut slots = self.writer.slots(from);
+        let mut slots = self.view().slots(from);
         for slot in slots.by_ref().take(count) {
-            if let Some(node) = self.writer.node(slot).filter(|node| !node.is_dead(now)) {
+            if let Some(node) = self.view().node(slot).filter(|node| !node.is_dead(now)) {
                 add(node.key(), node.entry());
             }
         }
@@ -388,7 +457,7 @@ impl<'a, F: Form> Store<'a, F> {
     /// Removes all entries of `count` slots, and at last what the policy has learnt of them; the next
     /// slots to look at, if there are more.
     pub(super) fn clear(&mut self, from: usize, count: usize) -> Option<usize> {
-        let mut slots = self.writer.slots(from);
+        let mut slots = self.view().slots(from);
         slots.by_ref().take(count).for_each(|slot| self.take_out(slot, Cause::Invalidated));
         let next = slots.next().map(|_| from + count);
         if next.is_none() {
@@ -436,21 +505,30 @@ impl<'a, F: Form> Store<'a, F> {
     /// Evicts until `weight` more fits; the list that the entry is to be on, if it then does.
     #[inline(always)]
     fn make_room(&mut self, hash: u32, weight: u64, known: Option<List>) -> Option<List> {
-        let Some(allowed) = self.state.bounds.capacity.checked_sub(weight) else {
+        if self.state.bounds.capacity < weight {
             self.state.stats.too_heavy += 1;
             return None;
-        };
+        }
         let known = known.filter(|list| *list != List::Absent);
         let State { policy, lists, weights, .. } = &mut *self.state;
-        let held = Seen { writer: &self.writer, weights };
+        let held = Seen { view: self.writer.view(), weights };
         let (list, loser) = match (policy, known) {
-            (Some(policy), None) => policy.admit(hash, weight, lists, &held),
+            (Some(policy), None) => policy.admit(hash, weight, lists, held),
             (_, known) => (known.unwrap_or(List::Main), None),
         };
-        if let Some(loser) = loser {
-            self.take_out(loser, Cause::Evicted);
+        let loser = loser.map(Located::slot);
+        self.clear_room(list, loser, weight)
+    }
+
+    /// Evicts this one, if it is one, and then others until `weight` more fits on the list; the list, if it then
+    /// does.
+    #[inline(always)]
+    fn clear_room(&mut self, list: List, leaver: Option<Slot>, weight: u64) -> Option<List> {
+        let allowed = self.state.bounds.capacity.checked_sub(weight)?;
+        if let Some(leaver) = leaver {
+            self.take_out(leaver, Cause::Evicted);
         }
-        while self.state.weight() > allowed || !self.writer.has_room() {
+        while self.state.weight() > allowed || !self.view().has_room() {
             let victim = self.victim(List::Main)?;
             self.take_out(victim, Cause::Evicted);
         }
@@ -459,7 +537,7 @@ impl<'a, F: Form> Store<'a, F> {
 
     fn make_room_for_absent(&mut self) -> Option<List> {
         let allowed = self.state.bounds.absent_capacity.checked_sub(1)?;
-        while self.state.lists.weight(List::Absent) > allowed || !self.writer.has_room() {
+        while self.state.lists.weight(List::Absent) > allowed || !self.view().has_room() {
             let victim = self.victim(List::Absent)?;
             self.take_out(victim, Cause::Evicted);
         }
@@ -469,10 +547,10 @@ impl<'a, F: Form> Store<'a, F> {
     /// Who has to leave: a found entry, or an absent one.
     fn victim(&mut self, list: List) -> Option<Slot> {
         let State { policy, lists, weights, .. } = &mut *self.state;
-        let held = Seen { writer: &self.writer, weights };
+        let held = Seen { view: self.writer.view(), weights };
         match policy {
-            Some(policy) if list != List::Absent => policy.victim(lists, &held),
-            _ => coldest(list, lists, &held),
+            Some(policy) if list != List::Absent => policy.victim(lists, held).map(Located::slot),
+            _ => coldest(list, lists, held),
         }
     }
 
@@ -501,10 +579,11 @@ impl<'a, F: Form> Store<'a, F> {
             }
         };
         let State { policy, lists, weights, bounds, wheel, .. } = &mut *self.state;
-        let numbers = self.writer.numbers();
+        let view = self.writer.view();
+        let numbers = view.numbers();
         if is_known
             && bounds.rule == Rule::Adaptive
-            && let Some(node) = self.writer.node(slot)
+            && let Some(node) = view.node(slot)
         {
             // Written again is used.
             node.bump();
@@ -518,7 +597,7 @@ impl<'a, F: Form> Store<'a, F> {
         }
         lists.push(list, slot, weight, numbers);
         if let Some(policy) = policy {
-            policy.settle(lists, &Seen { writer: &self.writer, weights });
+            policy.settle(lists, Seen { view, weights });
         }
         Outcome::Kept
     }
@@ -557,10 +636,27 @@ fn list_and_end<C: Content>(notes: &Notes<'_, C>) -> (List, bool) {
     (list_of(notes), notes.has_end())
 }
 
+/// Asks for what is known of an entry elsewhere than in its slot, and for the slot of the next.
+#[inline(never)]
+fn foresee_victim<F: Form>(
+    view: View<'_, F>,
+    policy: Option<&Adaptive>,
+    lists: &Lists,
+    slot: Slot,
+) {
+    if let (Some(hash), Some(policy)) = (view.foresee_key(slot), policy) {
+        policy.foresee(hash);
+    }
+    if let Some(next) = lists.hotter(slot) {
+        lists.rings().foresee(next);
+        view.foresee(next);
+    }
+}
+
 /// The entry of a list that was not used for longest. Where hits do not keep the order, one that was
 /// used since it last came up gets another turn instead; but not all of them for ever, since hits go
 /// on meanwhile.
-fn coldest(list: List, lists: &mut Lists, entries: &impl Entries) -> Option<Slot> {
+fn coldest<'e>(list: List, lists: &mut Lists, entries: impl Entries<'e>) -> Option<Slot> {
     for _ in 0..lists.len(list) {
         let slot = lists.coldest(list)?;
         if !entries.get(slot).is_some_and(|held| held.mark.spend()) {

@@ -93,7 +93,8 @@ impl<F: Kind> World<F> {
         {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
-            if let Some(held) = writer.find(HASH, |held| *held == key.into()).map(Node::slot) {
+            if let Some(held) = writer.view().find(HASH, |held| *held == key.into()).map(Node::slot)
+            {
                 writer.lift(held, Cause::Replaced, |_| ());
             }
             let kept = writer.insert(HASH, key.into(), Some(value), List::Main, &notes);
@@ -103,12 +104,24 @@ impl<F: Kind> World<F> {
         drop(removals);
     }
 
+    /// Stores an entry in the slot of another; whether that was done.
+    fn swap(&self, old: u32, key: u32, value: u32) -> bool {
+        let mut locked = self.table.lock();
+        let writer = locked.parts().0;
+        let view = writer.view();
+        let held = view.find(HASH, |held| *held == old.into()).expect("it is there");
+        let leaver = view.locate(held.slot()).expect("it is there");
+        let value = F::of(value, &self.alive);
+        view.swap(leaver, HASH, &key.into(), &value, List::Main).is_some()
+    }
+
     fn remove(&self, key: u32, freeing: Freeing) {
         let mut removals = Removals::none();
         {
             let mut locked = self.table.lock();
             let mut writer = locked.parts().0;
-            if let Some(held) = writer.find(HASH, |held| *held == key.into()).map(Node::slot) {
+            if let Some(held) = writer.view().find(HASH, |held| *held == key.into()).map(Node::slot)
+            {
                 writer.remove(held, Cause::Invalidated, |_| ());
             }
             writer.settle(freeing, &mut removals);
@@ -351,11 +364,11 @@ fn a_number_that_comes_home_is_never_away() {
             let mut locked = world.table.lock();
             let writer = locked.parts().0;
             let find = |writer: &Writer<'_, Within>| {
-                writer.find(HASH, |held| *held == 7).map(Node::slot).expect("it is there")
+                writer.view().find(HASH, |held| *held == 7).map(Node::slot).expect("it is there")
             };
             let slot = find(&writer);
-            assert!(writer.bring_home(slot), "it was elsewhere, and there is room");
-            assert!(!writer.bring_home(slot), "it is at home");
+            assert!(writer.view().bring_home(slot), "it was elsewhere, and there is room");
+            assert!(!writer.view().bring_home(slot), "it is at home");
             assert_eq!(find(&writer), slot);
             drop(locked);
             reader.join().unwrap();
@@ -363,6 +376,45 @@ fn a_number_that_comes_home_is_never_away() {
             assert_eq!(world.read(7), None);
         },
         3_000,
+    );
+}
+
+/// Values that say whose they are, of entries that take each other's slots.
+#[test]
+fn who_reads_what_is_swapped_sees_its_own_or_nothing() {
+    explore(
+        || {
+            let world = World::<Within>::new(1);
+            // One more than a bucket has places.
+            (1..8).for_each(|key| world.put(key, key * 10));
+            let writer = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || {
+                    assert!(world.swap(1, 8, 80));
+                    assert!(world.swap(8, 1, 12));
+                    assert!(world.swap(7, 8, 82), "it is elsewhere");
+                    world.remove(8, Freeing::Now);
+                    // In the same slot, with a version.
+                    world.put(8, 83);
+                    assert!(!world.swap(8, 9, 90), "there is more to it");
+                })
+            };
+            let mut newest = [0; 10];
+            for _ in 0..2 {
+                for key in [1, 2, 7, 8] {
+                    let seen = world.read(key);
+                    assert!(key != 2 || seen.is_some(), "it is there");
+                    let Some(seen) = seen else { continue };
+                    assert_eq!(seen / 10, key);
+                    let newest = &mut newest[key as usize];
+                    assert!(seen >= *newest, "it never goes back");
+                    *newest = seen;
+                }
+            }
+            writer.join().unwrap();
+            assert_eq!([1, 7, 8, 9].map(|key| world.read(key)), [Some(12), None, Some(83), None]);
+        },
+        5_000,
     );
 }
 

@@ -67,6 +67,14 @@ impl<'a> Uses<'a> {
         MOST_USES - (bit(&self.counts.low) | bit(&self.counts.high) << 1)
     }
 
+    /// Whether there are any.
+    #[inline(always)]
+    fn any(self) -> bool {
+        let Counts { low, high } = self.counts;
+        (low.load(Relaxed) & high.load(Relaxed)) >> self.number & 1 == 0
+    }
+
+    #[inline(always)]
     pub(in crate::memory) fn set(self, uses: u8) {
         let short = MOST_USES - uses;
         let set = |bits: &AtomicU8, bit: u8| {
@@ -134,8 +142,9 @@ impl<'a> Mark<'a> {
         uses > 0
     }
 
+    #[inline(always)]
     pub(in crate::memory) fn is_used(self) -> bool {
-        self.uses.get() > 0
+        self.uses.any()
     }
 
     /// Notes that the entry enters a queue, and keeps its uses.

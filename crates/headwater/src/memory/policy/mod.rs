@@ -76,29 +76,33 @@ const SIGHT: usize = 4;
 const SOON: usize = 1;
 
 /// What the policy has to know of the entries in slots.
-pub(super) trait Entries {
-    fn weight(&self, slot: Slot) -> u64;
+pub(super) trait Entries<'e>: Copy {
+    /// Where an entry is, for who is told of it.
+    type Where: Copy;
+
+    fn weight(self, slot: Slot) -> u64;
 
     /// The entry of a slot that is on a list.
-    fn get(&self, slot: Slot) -> Option<Held<'_>>;
+    fn get(self, slot: Slot) -> Option<Held<'e, Self::Where>>;
 
     /// Has a slot fetched.
-    fn foresee(&self, slot: Slot);
+    fn foresee(self, slot: Slot);
 
     /// Has fetched what is known of the entry of a slot elsewhere, the slot being there; the hash of its key.
-    fn foresee_entry(&self, slot: Slot) -> Option<u32>;
+    fn foresee_entry(self, slot: Slot) -> Option<u32>;
 
     /// Hears of an entry that was used and stays for longer. Its mark may be elsewhere after that.
-    fn stays(&self, slot: Slot);
+    fn stays(self, slot: Slot);
 }
 
 /// An entry, as the policy sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held<'a> {
+pub(super) struct Held<'e, W> {
     pub(super) slot: Slot,
     /// The hash of its key.
     pub(super) hash: u32,
-    pub(super) mark: Mark<'a>,
+    pub(super) mark: Mark<'e>,
+    pub(super) at: W,
 }
 
 /// Spreads hashes evenly over `len` places by their high bits.
@@ -108,7 +112,7 @@ fn spread(hash: u32, len: usize) -> usize {
 
 /// A history that begins now: of each entry it is known that it was wanted once.
 #[cold]
-fn begin(lists: &Lists, entries: &impl Entries) -> History {
+fn begin<'e>(lists: &Lists, entries: impl Entries<'e>) -> History {
     let count = held(lists);
     let ghosts = |per_entry: f64| (count as f64 * per_entry).ceil() as usize;
     let mut history = History::new(count, ghosts(SMALL_GHOSTS), ghosts(MAIN_GHOSTS));
@@ -134,7 +138,7 @@ struct Scout {
 impl Scout {
     /// Looks further, and a place on with the hand, which was at this slot; the hash of the entry that the
     /// hand will come to soon.
-    fn go_on(&mut self, hand: Slot, lists: &Lists, entries: &impl Entries) -> Option<u32> {
+    fn go_on<'e>(&mut self, hand: Slot, lists: &Lists, entries: impl Entries<'e>) -> Option<u32> {
         // Two places for one, until it is as far ahead as it may be.
         for _ in 0..2.min(SIGHT - self.seen) {
             let last = self.seen.checked_sub(1).map_or(hand, |last| self.slots[last]);
@@ -179,20 +183,23 @@ impl Adaptive {
     }
 
     /// Has fetched what is remembered of a key that is about to be [admitted](Self::admit), or evicted.
+    #[inline(always)]
     pub(super) fn foresee(&self, hash: u32) {
-        self.history.as_ref().inspect(|history| history.foresee(hash));
+        if let Some(history) = &self.history {
+            history.foresee(hash);
+        }
     }
 
     /// Where the entry of a key that was missed is to go, and which entry has to make room for it in
     /// any case.
     #[inline(always)]
-    pub(super) fn admit(
+    pub(super) fn admit<'e, E: Entries<'e>>(
         &mut self,
         hash: u32,
         weight: u64,
         lists: &mut Lists,
-        entries: &impl Entries,
-    ) -> (List, Option<Slot>) {
+        entries: E,
+    ) -> (List, Option<E::Where>) {
         let Some(history) = &mut self.history else { return (List::Small, None) };
         let Some(returned) = history.note_missed(hash) else { return (List::Small, None) };
         if !is_late(returned, history.entries()) {
@@ -207,7 +214,7 @@ impl Adaptive {
             None => (List::Main, None),
             Some(loser) if self.wins(hash, loser.hash) => {
                 self.remember(loser.hash, Ghost::Main, lists, entries);
-                (List::Main, Some(loser.slot))
+                (List::Main, Some(loser.at))
             }
             Some(winner) => {
                 self.defender = Some(winner.hash);
@@ -218,7 +225,7 @@ impl Adaptive {
 
     /// While there is room, what overflows small goes to main.
     #[inline(always)]
-    pub(super) fn settle(&self, lists: &mut Lists, entries: &impl Entries) {
+    pub(super) fn settle<'e>(&self, lists: &mut Lists, entries: impl Entries<'e>) {
         while lists.weight(List::Small) > self.quota
             && lists.weight(List::Small) + lists.weight(List::Main) < self.capacity
         {
@@ -229,7 +236,26 @@ impl Adaptive {
     }
 
     /// The entry that is to leave, still on its list; its key is a ghost from now on.
-    pub(super) fn victim(&mut self, lists: &mut Lists, entries: &impl Entries) -> Option<Slot> {
+    #[inline(always)]
+    pub(super) fn victim<'e, E: Entries<'e>>(
+        &mut self,
+        lists: &mut Lists,
+        entries: E,
+    ) -> Option<E::Where> {
+        if self.is_small_over(lists)
+            && let Some(oldest) = lists.coldest(List::Small).and_then(|slot| entries.get(slot))
+            && !oldest.mark.is_used()
+        {
+            self.remember(oldest.hash, Ghost::Small, lists, entries);
+            return Some(oldest.at);
+        }
+        let slot = self.victim_further(lists, entries)?;
+        entries.get(slot).map(|held| held.at)
+    }
+
+    /// The same, whatever it takes.
+    #[inline(never)]
+    fn victim_further<'e>(&mut self, lists: &mut Lists, entries: impl Entries<'e>) -> Option<Slot> {
         loop {
             let is_smalls_turn = self.is_small_over(lists) || lists.len(List::Main) == 0;
             let small = lists.coldest(List::Small).filter(|_| is_smalls_turn);
@@ -250,11 +276,11 @@ impl Adaptive {
 
     /// Moves an entry that was used from small to main; the one that has to leave for that, which is
     /// itself if it does not win a place, and none if there is room.
-    fn promote(
+    fn promote<'e, W: Copy>(
         &mut self,
-        held: Held<'_>,
+        held: Held<'e, W>,
         lists: &mut Lists,
-        entries: &impl Entries,
+        entries: impl Entries<'e, Where = W>,
     ) -> Option<Slot> {
         self.note(held.hash);
         let rival = if self.main_has_room(lists) { None } else { self.turn(lists, entries) };
@@ -277,7 +303,11 @@ impl Adaptive {
 
     /// Turns main's hand to the next entry that has no uses left; but not for ever, where hits that
     /// go on meanwhile see to it that there is none.
-    fn turn<'e>(&mut self, lists: &mut Lists, entries: &'e impl Entries) -> Option<Held<'e>> {
+    fn turn<'e, E: Entries<'e>>(
+        &mut self,
+        lists: &mut Lists,
+        entries: E,
+    ) -> Option<Held<'e, E::Where>> {
         let mut scout = Scout::default();
         for _ in 0..lists.len(List::Main) * MOST_TURNS {
             let held = entries.get(lists.coldest(List::Main)?)?;
@@ -311,7 +341,8 @@ impl Adaptive {
     }
 
     /// Makes a key a ghost.
-    fn remember(&mut self, hash: u32, ghost: Ghost, lists: &Lists, entries: &impl Entries) {
+    #[inline(always)]
+    fn remember<'e>(&mut self, hash: u32, ghost: Ghost, lists: &Lists, entries: impl Entries<'e>) {
         // Weights differ, and the capacity can change: a history that is far too short is begun anew.
         let is_too_short = |history: &History| held(lists) / 2 > history.entries();
         if self.history.as_ref().is_none_or(is_too_short) {

@@ -20,23 +20,25 @@ impl Shelf {
     }
 }
 
-impl Entries for Shelf {
-    fn weight(&self, slot: Slot) -> u64 {
+impl<'e> Entries<'e> for &'e Shelf {
+    type Where = Slot;
+
+    fn weight(self, slot: Slot) -> u64 {
         self.weights[slot as usize]
     }
 
-    fn get(&self, slot: Slot) -> Option<Held<'_>> {
+    fn get(self, slot: Slot) -> Option<Held<'e, Slot>> {
         let key = self.keys[slot as usize].expect("the policy asks for what is there");
-        Some(Held { slot, hash: hash(key), mark: self.mark(slot) })
+        Some(Held { slot, hash: hash(key), mark: self.mark(slot), at: slot })
     }
 
-    fn foresee(&self, _: Slot) {}
+    fn foresee(self, _: Slot) {}
 
-    fn foresee_entry(&self, slot: Slot) -> Option<u32> {
+    fn foresee_entry(self, slot: Slot) -> Option<u32> {
         self.get(slot).map(|held| held.hash)
     }
 
-    fn stays(&self, _: Slot) {}
+    fn stays(self, _: Slot) {}
 }
 
 fn hash(key: u32) -> u32 {

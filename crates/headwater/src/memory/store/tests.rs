@@ -37,6 +37,17 @@ fn arrival<F: Numbers>(key: u8, entry: Entry<u32>) -> Arrival<F::Key, F::Value> 
     Arrival { hash: u32::from(key % 4), key: key.into(), entry: entry.map(F::Value::from) }
 }
 
+/// Stores an entry as a cache does it.
+fn put<F: Form>(
+    store: &mut Store<'_, F>,
+    new: Arrival<F::Key, F::Value>,
+    weight: u64,
+    now: &Now<'_>,
+) -> Outcome<F::Key, F::Value> {
+    let progress = store.put_shortly(new.hash, &new.key, &new.entry);
+    store.put_further(progress, new, weight, now)
+}
+
 /// A form whose keys and values can be numbers.
 pub(in crate::memory) trait Numbers:
     Form<Key: From<u8> + Copy, Value: From<u32>>
@@ -78,7 +89,7 @@ impl<F: Numbers> Shelf<F> {
 
     fn holds(&mut self, key: u8) -> bool {
         self.with(|store| {
-            store.writer.find(u32::from(key % 4), |held| *held == key.into()).is_some()
+            store.view().find(u32::from(key % 4), |held| *held == key.into()).is_some()
         })
     }
 
@@ -87,7 +98,7 @@ impl<F: Numbers> Shelf<F> {
         while !self.with(|store| store.expire(at(second), at_once)).1 {}
         self.with(|store| {
             store.expire_presently(at(second));
-            let nodes = store.writer.slots(0).filter_map(|slot| store.writer.node(slot));
+            let nodes = store.view().slots(0).filter_map(|slot| store.view().node(slot));
             assert!(nodes.into_iter().all(|node| !node.is_dead(at(second))));
         });
     }
@@ -96,7 +107,7 @@ impl<F: Numbers> Shelf<F> {
     fn put(&mut self, key: u8, weight: u64) -> (bool, usize) {
         let new = arrival::<F>(key, Entry::found(1));
         let clock = Clock::new(At(at(0)));
-        let outcome = self.with(|store| store.put(new, weight, &Now::new(&clock)));
+        let outcome = self.with(|store| put(store, new, weight, &Now::new(&clock)));
         let own = usize::from(!matches!(outcome, Outcome::Kept));
         (!matches!(outcome, Outcome::Declined(_)), self.left() + own)
     }
@@ -104,7 +115,7 @@ impl<F: Numbers> Shelf<F> {
 
 impl Shelf<Within> {
     fn slot(&self, hash: u32, key: u64) -> Option<Slot> {
-        self.table.lock().parts().0.find(hash, |held| *held == key).map(Node::slot)
+        self.table.lock().parts().0.view().find(hash, |held| *held == key).map(Node::slot)
     }
 }
 
@@ -131,20 +142,20 @@ impl<F: Numbers> Store<'_, F> {
         assert!(self.state.weight() <= bounds.capacity);
         assert!(self.state.absent_len() as u64 <= bounds.absent_capacity);
         assert!(policy.is_some() || lists.len(List::Small) == 0);
-        assert_eq!(self.writer.len(), slots.len());
-        let live = self.writer.slots(0).filter(|slot| self.writer.node(*slot).is_some());
+        assert_eq!(self.view().len(), slots.len());
+        let live = self.view().slots(0).filter(|slot| self.view().node(*slot).is_some());
         slots.sort_unstable();
-        let has_end = |slot: &&Slot| self.writer.node(**slot).is_some_and(Node::has_end);
+        let has_end = |slot: &&Slot| self.view().node(**slot).is_some_and(Node::has_end);
         let (mortals, on_wheel) = (slots.iter().filter(has_end).count(), &self.state.wheel);
         assert_eq!(on_wheel.as_ref().map_or(0, |wheel| wheel.len()), mortals);
         assert!(live.eq(slots), "each entry is on one list");
     }
 
     fn validate_node(&self, list: List, slot: Slot) {
-        let node = self.writer.node(slot).expect("a slot on a list holds a node");
+        let node = self.view().node(slot).expect("a slot on a list holds a node");
         assert_eq!(list_of(&node.notes()), list);
         assert_eq!(
-            self.writer.find(node.hash(), |key| key == node.key()).map(Node::slot),
+            self.view().find(node.hash(), |key| key == node.key()).map(Node::slot),
             Some(slot)
         );
         let (deadline, expiry) = (node.deadline(), node.notes().expiry());
@@ -184,7 +195,7 @@ fn operate<F: Numbers>(shelf: &mut Shelf<F>, step: u64) {
         }
         8..16 => {
             let (new, weight) = (arrival::<F>(key, random_entry(second)), fastrand::u64(..24));
-            let _ = shelf.with(|store| store.put(new, weight, &Now::new(&clock)));
+            let _ = shelf.with(|store| put(store, new, weight, &Now::new(&clock)));
         }
         16 => shelf.with(|store| store.remove(hash, is_it)),
         17 if bounds.capacity != UNBOUNDED => {
@@ -222,6 +233,54 @@ fn random_operations_leave_every_count_and_link_right() {
 }
 
 #[test]
+fn a_store_that_swaps_keeps_what_one_keeps_that_does_not() {
+    let bounds = Bounds { rule: Rule::Adaptive, capacity: 60, ..COUNTED };
+    // Where somebody listens, nothing is swapped.
+    let mut shelves =
+        [true, false].map(|listens| Shelf::<Within>::of(Bounds { listens, ..bounds }));
+    let hash = |key: u64| Within::short(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
+    let clock = Clock::new(At(at(0)));
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut swapped = [0, 0];
+    for step in 0..6_000 {
+        // Some are wanted often, most seldom.
+        let most = random.u64(1..200);
+        let key = random.u64(0..=most);
+        let (action, version) = (random.u8(..20), random.u8(..20));
+        let capacity = random.u64(40..70);
+        let kept = [0, 1].map(|number| {
+            shelves[number].with(|store| {
+                let is_it = |held: &u64| *held == key;
+                match action {
+                    0 => store.remove(hash(key), is_it),
+                    1 if step % 50 == 0 => while !store.resize(capacity, 2) {},
+                    // Written once more.
+                    _ if action > 3
+                        && matches!(store.get(hash(key), is_it, &clock), Look::Live(_)) => {}
+                    _ => {
+                        let mut entry = Entry::found(key + step);
+                        if version == 0 {
+                            entry = entry.with_version(Version::new(step));
+                        }
+                        let new = Arrival { hash: hash(key), key, entry };
+                        let progress = store.put_shortly(new.hash, &new.key, &new.entry);
+                        swapped[number] += usize::from(matches!(progress, Progress::Done));
+                        let now = Now::new(&clock);
+                        assert!(matches!(store.put_further(progress, new, 1, &now), Outcome::Kept));
+                    }
+                }
+                let mut kept = Vec::new();
+                store.copy(0, usize::MAX / 2, at(0), &mut |key, entry| kept.push((*key, entry)));
+                kept.sort_by_key(|(key, _)| *key);
+                (kept, store.state.stats.evicted)
+            })
+        });
+        assert_eq!(kept[0], kept[1]);
+    }
+    assert!(swapped[0] == 0 && swapped[1] > 1_500, "{swapped:?}");
+}
+
+#[test]
 fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     let mut shelf = Shelf::new(Bounds { capacity: UNBOUNDED, ..COUNTED });
     shelf.with(|store| {
@@ -237,7 +296,7 @@ fn no_room_for_one_more_evicts_from_the_same_list_or_declines() {
     assert_eq!(shelf.put(2, 1), (true, 0));
     let clock = Clock::new(At(at(0)));
     let absent = arrival::<Apart<u8, u32>>(9, Entry::absent());
-    let absent = shelf.with(|store| store.put(absent, 1, &Now::new(&clock)));
+    let absent = shelf.with(|store| put(store, absent, 1, &Now::new(&clock)));
     assert!(matches!(absent, Outcome::Left(_, Cause::Evicted)));
     assert_eq!((shelf.len(), shelf.table.lock().state().absent_len()), (2, 0));
     assert_eq!(shelf.put(3, 1), (true, 1));
@@ -278,7 +337,7 @@ fn what_is_dead_is_removed_a_few_at_a_time_and_to_the_last() {
     for key in 0..10 {
         let entry = Entry::found(1).expires_at(at(u64::from(key % 2) + 1));
         let new = arrival::<Apart<u8, u32>>(key, entry);
-        let _ = shelf.with(|store| store.put(new, 1, &Now::new(&clock)));
+        let _ = shelf.with(|store| put(store, new, 1, &Now::new(&clock)));
     }
     // Their tick is not over.
     assert_eq!(shelf.with(|store| store.expire(at(1), 3)), (0, true));
@@ -296,7 +355,7 @@ fn who_lives_for_ever_is_not_looked_out_for() {
     let clock = Clock::new(At(at(0)));
     for (key, end, is_mortal) in [(1, Moment::END, false), (2, at(1), true)] {
         let new = arrival::<Apart<u8, u32>>(key, Entry::found(1).expires_at(end));
-        let _ = shelf.with(|store| store.put(new, 1, &Now::new(&clock)));
+        let _ = shelf.with(|store| put(store, new, 1, &Now::new(&clock)));
         assert_eq!(shelf.table.lock().state().has_mortals(), is_mortal);
     }
 }
@@ -329,14 +388,14 @@ fn numbers_that_stay_in_a_full_store_come_home() {
             if matches!(shelf.with(get), Look::Missing) {
                 let new = Arrival { hash: hash(key), key, entry: Entry::found(key) };
                 assert!(matches!(
-                    shelf.with(|store| store.put(new, 1, &Now::new(&clock))),
+                    shelf.with(|store| put(store, new, 1, &Now::new(&clock))),
                     Outcome::Kept
                 ));
             }
         }
         elsewhere[usize::from(round > 20)] += (0..WANTED)
             .filter_map(|key| shelf.slot(hash(key), key))
-            .filter(|slot| !shelf.table.lock().parts().0.is_at_home(*slot))
+            .filter(|slot| !shelf.table.lock().parts().0.view().is_at_home(*slot))
             .count();
     }
     // At first there is no room for some, and the others leave one after the other.

@@ -253,6 +253,10 @@ impl Bucket for Tagged {
         }
     }
 
+    fn lacks(&self, hash: u32) -> bool {
+        self.matches(tag(hash)) == 0 && !self.has_passed(Turn::Home, hash)
+    }
+
     fn is_full(&self) -> bool {
         self.matches(FREE) == 0
     }
@@ -303,6 +307,7 @@ where
     type Bucket = Tagged;
     type Content = Pair<K::Owned, V>;
     type Seen<'a> = &'a Cell<Pair<K::Owned, V>>;
+    type At<'a> = &'a Cell<Pair<K::Owned, V>>;
     type Left = ();
     type Whereabouts = Hint;
 
@@ -331,11 +336,25 @@ where
         Some(cell)
     }
 
-    unsafe fn uses_of<'a>(
-        _: impl FnOnce() -> Option<Place<'a, Self>>,
+    #[inline(always)]
+    fn at<'a>(
+        _: Option<Place<'a, Self>>,
         cell: &'a Cell<Pair<K::Owned, V>>,
-    ) -> Option<Uses<'a>> {
-        Some(Uses::new(&cell.uses, 0))
+    ) -> Option<Self::At<'a>> {
+        Some(cell)
+    }
+
+    #[inline(always)]
+    fn uses_of<'a>(cell: Self::At<'a>) -> Uses<'a> {
+        Uses::new(&cell.uses, 0)
+    }
+
+    fn listed<'a>(_: Self::At<'a>) -> Option<Place<'a, Self>> {
+        None
+    }
+
+    fn bare(slot: Slot, key: &K::Owned, _: &V) -> Listed {
+        Listed { slot, key: Self::whereabouts(key) }
     }
 
     fn whereabouts(key: &K::Owned) -> Hint {

@@ -78,6 +78,9 @@ pub(in crate::memory) trait Bucket: Default + Send + Sync {
     /// Counts one less.
     fn take_back(&self, turn: Turn, hash: u32);
 
+    /// Whether it is seen at once that nothing is listed of a hash whose first bucket it is.
+    fn lacks(&self, hash: u32) -> bool;
+
     /// Whether no place is free.
     fn is_full(&self) -> bool;
 
@@ -101,6 +104,9 @@ pub(in crate::memory) trait Form: Sized + 'static {
 
     /// What a look finds beside the number of the slot.
     type Seen<'a>: Copy;
+
+    /// By what an entry that the writer chose is reached: where its uses are counted, for one.
+    type At<'a>: Copy;
 
     /// What has to be kept of an entry that is not listed any more, until it is freed.
     type Left;
@@ -158,14 +164,20 @@ pub(in crate::memory) trait Form: Sized + 'static {
         cell: &'a Cell<Self::Content>,
     ) -> Option<Self::Seen<'a>>;
 
-    /// Where the uses of the entry in a cell are counted, which is listed there.
-    ///
-    /// # Safety
-    /// As of [`look`](Self::look).
-    unsafe fn uses_of<'a>(
-        listed: impl FnOnce() -> Option<Place<'a, Self>>,
+    /// Where the entry in a cell is, which is listed there, if all of it [is](Self::IS_COPIED).
+    fn at<'a>(
+        listed: Option<Place<'a, Self>>,
         cell: &'a Cell<Self::Content>,
-    ) -> Option<Uses<'a>>;
+    ) -> Option<Self::At<'a>>;
+
+    /// Where its uses are counted.
+    fn uses_of<'a>(at: Self::At<'a>) -> Uses<'a>;
+
+    /// Where all of it is listed if it is bare; `None` if [none is](Self::IS_COPIED).
+    fn listed<'a>(at: Self::At<'a>) -> Option<Place<'a, Self>>;
+
+    /// What is listed of a bare entry in this slot.
+    fn bare(slot: Slot, key: &Self::Key, value: &Self::Value) -> <Self::Bucket as Bucket>::Item;
 
     /// Where a key is, as far as that is not its slot. May panic, as what users have written may.
     fn whereabouts(key: &Self::Key) -> Self::Whereabouts;

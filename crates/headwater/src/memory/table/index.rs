@@ -93,6 +93,7 @@ impl<B: Bucket> Index<B> {
     }
 
     /// Has the bucket fetched where a key is to be listed, if that is not its first one, which is there.
+    #[inline(always)]
     pub(super) fn prefetch_second(&self, hash: u32) {
         if self.home(hash).is_full() {
             self.second(hash).foresee();
@@ -176,9 +177,15 @@ impl<B: Bucket> Index<B> {
     /// [room](Self::has_room).
     pub(super) fn insert(&self, hash: u32, item: B::Item) -> Spot {
         self.len.store(self.len() + 1, Ordering::Relaxed);
-        match self.home(hash).insert(hash, item) {
+        self.list(hash, || item)
+    }
+
+    /// The same in place of another that was [taken out](Self::take_out) just before.
+    #[inline(always)]
+    pub(super) fn list(&self, hash: u32, item: impl Fn() -> B::Item) -> Spot {
+        match self.home(hash).insert(hash, item()) {
             Some(place) => Spot::new(Spot::HOME, place),
-            None => self.insert_further(hash, item),
+            None => self.insert_further(hash, item()),
         }
     }
 
@@ -223,8 +230,9 @@ impl<B: Bucket> Index<B> {
         self.len.store(self.len() - 1, Ordering::Relaxed);
     }
 
+    /// The same if another takes its place.
     #[inline(always)]
-    fn take_out(&self, hash: u32, (bucket, place): (&B, usize), spot: Spot) {
+    pub(super) fn take_out(&self, hash: u32, (bucket, place): (&B, usize), spot: Spot) {
         bucket.remove(place);
         if spot.bucket() != Spot::HOME {
             self.home(hash).take_back(Turn::Home, hash);

@@ -8,7 +8,8 @@
 //!    is emptied and used again only when everybody who read at that time has [moved on](records).
 //!    The same goes for an index that grew too small. For some numbers nobody is waited for: see below.
 //! 3. *One writer*: [`Writer`] exists under the table's mutex only, and all that changes the table
-//!    takes one by `&mut`, but that an entry comes home: its slot stays what it was.
+//!    takes one by `&mut`, but that a number comes home, or that another one takes its slot: there is an
+//!    entry in the slot all the time, and nothing is freed.
 //!
 //! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.
@@ -34,6 +35,7 @@ mod shards;
 mod shared;
 mod slots;
 mod tags;
+mod view;
 mod within;
 #[cfg(test)]
 mod within_tests;
@@ -46,8 +48,9 @@ pub(super) use self::prefetch::prefetch;
 pub(super) use self::readers::{pin, pin_quickly};
 pub(super) use self::records::Pinned;
 pub(super) use self::shards::Shards;
-pub(super) use self::shared::Table;
+pub(super) use self::shared::{Locked, Table};
 pub(super) use self::slots::{Content, LANES, Lane, Node, Notes, Slot};
+pub(super) use self::view::{Located, View};
 pub(super) use self::within::{Glance, Within};
 pub(super) use self::writer::{Freeing, Limits, Receives, Writer};
 

@@ -115,7 +115,7 @@ impl<C: Content> Cell<C> {
             | u32::from(high.load(Ordering::Relaxed)) << u16::BITS
     }
 
-    fn set_hash(&self, hash: u32) {
+    pub(super) fn set_hash(&self, hash: u32) {
         let [low, high] = &self.hash;
         low.store(hash as u16, Ordering::Relaxed);
         high.store((hash >> u16::BITS) as u16, Ordering::Relaxed);
@@ -164,8 +164,8 @@ pub(in crate::memory) struct Slots<C: Content> {
 
 /// What the one writer knows about the slots.
 pub(super) struct Stock {
-    /// The slots in each segment.
-    lens: [u32; SEGMENTS],
+    /// The place after the last of each segment, or 0.
+    ends: [u32; SEGMENTS],
     /// The place that was never used, and the end of the segment that it is in.
     fresh: u32,
     end: u32,
@@ -177,7 +177,7 @@ pub(super) struct Stock {
 impl Stock {
     pub(super) fn new() -> Self {
         Self {
-            lens: [0; SEGMENTS],
+            ends: [0; SEGMENTS],
             fresh: FIRST as u32,
             end: FIRST as u32,
             free: Vec::new(),
@@ -213,8 +213,12 @@ impl Stock {
 
     #[inline(always)]
     fn holds(&self, place: u32) -> bool {
-        let segment = segment_of(place);
-        place.wrapping_sub(1 << segment) < self.lens[segment]
+        place < self.ends[segment_of(place)]
+    }
+
+    /// The slots in a segment.
+    fn len(&self, segment: usize) -> usize {
+        self.ends[segment].saturating_sub(1 << segment) as usize
     }
 }
 
@@ -240,7 +244,7 @@ impl<C: Content> Slots<C> {
     /// Numbers have so many `bits`; the last segment that they reach is whole, so that there are always
     /// slots for half of the numbers and more.
     pub(super) fn grow(&self, stock: &mut Stock, wanted: usize, bits: u32) -> bool {
-        let last = stock.lens.iter().rposition(|len| *len > 0);
+        let last = stock.ends.iter().rposition(|end| *end > 0);
         let segment = last.map_or(FIRST.ilog2() as usize, |last| last + 1);
         let segments = SEGMENTS.min(bits as usize);
         if segment >= segments {
@@ -254,8 +258,8 @@ impl<C: Content> Slots<C> {
         let cells: Box<[Cell<C>]> = (0..len).map(|_| Cell::empty()).collect();
         let cells = Box::into_raw(cells).cast::<Cell<C>>();
         self.segments[segment].store(cells.wrapping_sub(first as usize), Ordering::Release);
-        stock.lens[segment] = len as u32;
         (stock.fresh, stock.end) = (first, first + len as u32);
+        stock.ends[segment] = stock.end;
         stock.allocated += len;
         true
     }
@@ -334,7 +338,7 @@ impl<C: Content> Slots<C> {
         let lane = &self.lanes[lane as usize][segment];
         if lane.load(Ordering::Relaxed).is_null() {
             let notes: Box<[AtomicU64]> =
-                (0..stock.lens[segment]).map(|_| AtomicU64::new(0)).collect();
+                (0..stock.len(segment)).map(|_| AtomicU64::new(0)).collect();
             let notes = Box::into_raw(notes).cast::<AtomicU64>();
             lane.store(notes.wrapping_sub(1 << segment), Ordering::Release);
         }
@@ -377,8 +381,9 @@ impl<C: Content> Slots<C> {
                 }
             }
         }
-        for (segment, len) in stock.lens.iter_mut().enumerate() {
-            let (len, first) = (std::mem::take(len) as usize, 1 << segment);
+        for segment in 0..SEGMENTS {
+            let (len, first) = (stock.len(segment), 1 << segment);
+            stock.ends[segment] = 0;
             let cells = std::mem::take(self.segments[segment].get_mut());
             // SAFETY: it is what `grow` made, and is forgotten with this.
             unsafe { free_slice(cells, first, len) };

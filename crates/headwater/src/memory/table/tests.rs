@@ -144,7 +144,7 @@ fn put<F: Form<Key = K>, K: From<u32> + Copy + Eq>(
 ) {
     let mut locked = table.lock();
     let mut writer = locked.parts().0;
-    if let Some(held) = writer.find(key, |held| *held == key.into()).map(Node::slot) {
+    if let Some(held) = writer.view().find(key, |held| *held == key.into()).map(Node::slot) {
         writer.lift(held, Cause::Replaced, |_| ());
     }
     let notes = [None, None, Some(u64::from(key)), None];
@@ -187,7 +187,7 @@ fn read_while_one_writes<F: Form<Key = K>, K: From<u32> + Copy + Eq + Send + Syn
                 let mut locked = table.lock();
                 let mut writer = locked.parts().0;
                 for key in (0..64).step_by(3) {
-                    let slot = writer.find(key, |held| *held == key.into()).map(Node::slot);
+                    let slot = writer.view().find(key, |held| *held == key.into()).map(Node::slot);
                     writer.remove(slot.unwrap(), Cause::Invalidated, |_| ());
                 }
                 writer.settle(Freeing::Now, &mut removals);
@@ -202,7 +202,7 @@ fn read_while_one_writes<F: Form<Key = K>, K: From<u32> + Copy + Eq + Send + Syn
             }
         }
     });
-    assert_eq!(table.lock().parts().0.len(), 42);
+    assert_eq!(table.lock().parts().0.view().len(), 42);
 }
 
 #[test]
@@ -230,9 +230,14 @@ fn who_glances_sees_plain_entries_and_leaves_the_rest_to_who_looks() {
     }
     let of_the_same_hash = 10 | 1 << 32;
     assert_eq!([10, 20, 30, 40, of_the_same_hash].map(glance), [10, 1, 1, 0, 1]);
-    let node =
-        locked.parts().0.find(Within::short(10), |held| *held == 10).map(Node::slot).unwrap();
-    assert!(locked.parts().0.mark(node).unwrap().1.is_used(), "its use is noted");
+    let node = locked
+        .parts()
+        .0
+        .view()
+        .find(Within::short(10), |held| *held == 10)
+        .map(Node::slot)
+        .unwrap();
+    assert!(locked.parts().0.view().locate(node).unwrap().mark().is_used(), "its use is noted");
     let slot_of = |key: u64| {
         let is_it = |held: &u64| *held == key;
         table.glance_for_slot(Within::short(key), is_it, &pin)
@@ -249,7 +254,7 @@ fn slots_of_who_is_read_for_long_do_not_scatter() {
     let pin = pin().unwrap();
     let mut removals = Removals::none();
     (0..40).cycle().take(1_000).for_each(|key| put(&table, key, key.to_string(), &mut removals));
-    let numbers = table.lock().parts().0.numbers();
+    let numbers = table.lock().parts().0.view().numbers();
     assert!(numbers < 4_096, "{numbers}");
     drop(pin);
 }

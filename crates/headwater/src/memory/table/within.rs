@@ -283,15 +283,29 @@ impl Inlined {
     }
 
     /// Changes it as one step.
+    #[inline(always)]
     fn change(&self, change: impl FnOnce()) {
+        let version = self.begin();
+        change();
+        self.end(version);
+    }
+
+    /// Begins with a change; the version before it.
+    #[inline(always)]
+    fn begin(&self) -> u32 {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version.wrapping_add(1), Ordering::Relaxed);
         // Nothing of what follows is seen before the odd version.
         fence(Ordering::Release);
-        change();
+        version
+    }
+
+    #[inline(always)]
+    fn end(&self, version: u32) {
         self.version.store(version.wrapping_add(2), Ordering::Release);
     }
 
+    #[inline(always)]
     fn set(&self, place: usize, hash: u32, item: Listed) {
         let [low, middle, high, top] = item.slot.to_le_bytes();
         debug_assert_eq!(top, 0, "slots' numbers have 24 bits");
@@ -342,9 +356,13 @@ impl Bucket for Inlined {
 
     const FILL_OF_FOUR: usize = 18;
 
+    #[inline(always)]
     fn insert(&self, hash: u32, item: Listed) -> Option<usize> {
         let place = place_of(matches(self.tags(), FREE), |_| true)?;
-        self.change(|| self.set(place, hash, item));
+        // Not by a closure: it would not be compiled into who lists something.
+        let version = self.begin();
+        self.set(place, hash, item);
+        self.end(version);
         Some(place)
     }
 
@@ -398,6 +416,13 @@ impl Bucket for Inlined {
         self.count(turn, hash, |tags, one| tags - one);
     }
 
+    #[inline(always)]
+    fn lacks(&self, hash: u32) -> bool {
+        let tags = self.tags();
+        candidates(tags, hash) == 0 && passed(tags, Turn::Home, hash) == 0
+    }
+
+    #[inline(always)]
     fn is_full(&self) -> bool {
         matches(self.tags(), FREE) == 0
     }
@@ -417,6 +442,7 @@ impl Form for Within {
     type Bucket = Inlined;
     type Content = ();
     type Seen<'a> = Seen<'a>;
+    type At<'a> = Place<'a, Self>;
     type Left = (u64, Option<u64>);
     type Whereabouts = ();
 
@@ -473,12 +499,24 @@ impl Form for Within {
         Some(bucket.seen(place, bucket.get(place), cell))
     }
 
-    unsafe fn uses_of<'a>(
-        listed: impl FnOnce() -> Option<Place<'a, Self>>,
-        _: &'a Cell<()>,
-    ) -> Option<Uses<'a>> {
-        let (bucket, place) = listed()?;
-        Some(Uses::new(&bucket.uses, place))
+    #[inline(always)]
+    fn at<'a>(listed: Option<Place<'a, Self>>, _: &'a Cell<()>) -> Option<Place<'a, Self>> {
+        listed
+    }
+
+    #[inline(always)]
+    fn uses_of<'a>((bucket, place): Self::At<'a>) -> Uses<'a> {
+        Uses::new(&bucket.uses, place)
+    }
+
+    #[inline(always)]
+    fn listed<'a>(at: Self::At<'a>) -> Option<Place<'a, Self>> {
+        Some(at)
+    }
+
+    #[inline(always)]
+    fn bare(slot: Slot, key: &u64, value: &u64) -> Listed {
+        Listed { slot, key: *key, value: *value, is_special: false, uses: 0 }
     }
 
     fn whereabouts(_: &u64) {}

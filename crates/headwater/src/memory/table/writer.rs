@@ -1,17 +1,16 @@
 //! What the one who holds the lock can do.
 
 use super::super::lists::List;
-use super::super::policy::Mark;
-use super::form::{Bucket, Form, IsIt, Place};
+use super::form::{Bucket, Form};
 use super::index::{Index, Spot};
 use super::readers;
 use super::records::Reader;
 use super::shared::Shared;
-use super::slots::{Cell, LANES, Node, Notes, Slot, Stock};
+use super::slots::{LANES, Node, Notes, Slot, Stock};
+use super::view::View;
 use crate::sync::Ordering;
 use crate::{Cause, Removals};
 use std::collections::VecDeque;
-use std::mem::needs_drop;
 
 /// Who is given what left.
 pub(in crate::memory) trait Receives<K, V> {
@@ -61,7 +60,7 @@ impl Limits {
 }
 
 /// What left and may still be read.
-struct Leaver<F: Form> {
+pub(super) struct Leaver<F: Form> {
     slot: Slot,
     left: F::Left,
     /// Why, until the removal was told.
@@ -69,13 +68,13 @@ struct Leaver<F: Form> {
 }
 
 /// An index that was replaced and may still be read.
-struct OldIndex<F: Form>(*mut Index<F::Bucket>);
+pub(super) struct OldIndex<F: Form>(pub(super) *mut Index<F::Bucket>);
 
 // SAFETY: it is owned, and an index is atomics and plain numbers.
 unsafe impl<F: Form> Send for OldIndex<F> {}
 
 /// What left together, and who has to move on before it is freed.
-struct Batch<F: Form> {
+pub(super) struct Batch<F: Form> {
     leavers: Vec<Leaver<F>>,
     indexes: Vec<OldIndex<F>>,
     readers: Vec<Reader>,
@@ -83,20 +82,20 @@ struct Batch<F: Form> {
 
 /// What the writer knows about the table.
 pub(super) struct Book<F: Form> {
-    limits: Limits,
-    index: OldIndex<F>,
-    stock: Stock,
+    pub(super) limits: Limits,
+    pub(super) index: OldIndex<F>,
+    pub(super) stock: Stock,
     /// An entry that was lifted, and is still listed: its hash and its slot.
-    lifted: Option<(u32, Slot)>,
+    pub(super) lifted: Option<(u32, Slot)>,
     /// What left and is in its slot no more.
-    gone: Vec<Gone<F>>,
-    leavers: Vec<Leaver<F>>,
-    indexes: Vec<OldIndex<F>>,
-    batches: VecDeque<Batch<F>>,
+    pub(super) gone: Vec<Gone<F>>,
+    pub(super) leavers: Vec<Leaver<F>>,
+    pub(super) indexes: Vec<OldIndex<F>>,
+    pub(super) batches: VecDeque<Batch<F>>,
 }
 
 /// Key and value of what left, and why it did.
-type Gone<F> = (<F as Form>::Key, Option<<F as Form>::Value>, Cause);
+pub(super) type Gone<F> = (<F as Form>::Key, Option<<F as Form>::Value>, Cause);
 
 impl<F: Form> Book<F> {
     /// A book, and the index that readers are to see.
@@ -154,112 +153,20 @@ impl<'a, F: Form> Writer<'a, F> {
         writer
     }
 
+    /// What can be looked at.
+    #[inline(always)]
+    pub(in crate::memory) fn view(&self) -> View<'_, F> {
+        View { shared: self.shared, book: self.book }
+    }
+
+    #[inline(always)]
     fn index(&self) -> &Index<F::Bucket> {
-        // SAFETY: the book's own index is freed only after it was replaced, by `&mut self`.
-        unsafe { &*self.book.index.0 }
-    }
-
-    /// Entries that have not left.
-    pub(in crate::memory) fn len(&self) -> usize {
-        self.index().len() - usize::from(self.book.lifted.is_some())
-    }
-
-    /// Whether one more entry is within the limit.
-    pub(in crate::memory) fn has_room(&self) -> bool {
-        self.len() < self.book.limits.most
+        self.view().index()
     }
 
     /// Changes how many entries there may be. It may be less than there are: then there is no room.
     pub(in crate::memory) fn set_limits(&mut self, limits: Limits) {
         self.book.limits = limits.bounded::<F>();
-    }
-
-    /// How many slots there are numbers for, those of heads included.
-    pub(in crate::memory) fn numbers(&self) -> usize {
-        self.book.stock.last() as usize + 1
-    }
-
-    #[inline]
-    pub(in crate::memory) fn find(
-        &self,
-        hash: u32,
-        is_it: impl IsIt<F::Key>,
-    ) -> Option<Node<'_, F>> {
-        let slots = &self.shared.slots;
-        // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut self` only, as buckets are
-        // changed by it only (3).
-        self.index().find(hash, move |bucket, turn| unsafe {
-            F::find_still(bucket, slots, turn, hash, is_it)
-        })
-    }
-
-    /// The entry of a slot, if one is there that has not left.
-    pub(in crate::memory) fn node(&self, slot: Slot) -> Option<Node<'_, F>> {
-        let cell = self.cell(slot)?;
-        // SAFETY: who has not left is listed (1), and is emptied by `&mut self` only (3).
-        let seen = unsafe { F::look(|| self.place(slot, cell), cell) }?;
-        Some(Node { slot, slots: &self.shared.slots, seen })
-    }
-
-    /// The hash of a slot's entry and what the policy notes about it, if one is there that has not left.
-    pub(in crate::memory) fn mark(&self, slot: Slot) -> Option<(u32, Mark<'_>)> {
-        let cell = self.cell(slot)?;
-        // SAFETY: as in `node`.
-        let uses = unsafe { F::uses_of(|| self.place(slot, cell), cell) }?;
-        Some((cell.hash(), Mark::new(uses, cell.queue())))
-    }
-
-    /// What the entry of a slot says beside key and value, if one is there that has not left.
-    pub(in crate::memory) fn notes(&self, slot: Slot) -> Option<Notes<'_, F::Content>> {
-        Some(Notes { slot, slots: &self.shared.slots, cell: self.cell(slot)? })
-    }
-
-    /// The cell of an entry that has not left.
-    #[inline(always)]
-    fn cell(&self, slot: Slot) -> Option<&Cell<F::Content>> {
-        self.shared.slots.live(&self.book.stock, slot)
-    }
-
-    /// Where the entry in a cell is listed.
-    #[inline(always)]
-    fn place(&self, slot: Slot, cell: &Cell<F::Content>) -> Option<Place<'_, F>> {
-        self.index().place(cell.hash(), slot, cell.spot())
-    }
-
-    /// Has the entry of a slot that is there fetched, for a [`node`](Self::node) soon.
-    pub(in crate::memory) fn foresee(&self, slot: Slot) {
-        self.shared.slots.prefetch(&self.book.stock, slot);
-    }
-
-    /// Has the place fetched where the entry of a slot is listed; the hash of its key.
-    pub(in crate::memory) fn foresee_key(&self, slot: Slot) -> Option<u32> {
-        let cell = self.cell(slot)?;
-        self.index().prefetch(cell.hash(), cell.spot());
-        Some(cell.hash())
-    }
-
-    /// Lists an entry in the bucket that is looked at first, if it is in another one and there is room by now;
-    /// whether it was brought there. What was found of it before stays right, but for its uses.
-    pub(in crate::memory) fn bring_home(&self, slot: Slot) -> bool {
-        let Some(cell) = self.cell(slot) else { return false };
-        let spot = self.index().bring_home(cell.hash(), slot, cell.spot());
-        spot.inspect(|spot| cell.note_spot(*spot)).is_some()
-    }
-
-    /// Whether an entry is in the bucket that is looked at first.
-    #[cfg(test)]
-    pub(in crate::memory) fn is_at_home(&self, slot: Slot) -> bool {
-        self.cell(slot).is_some_and(|cell| cell.spot().is_home())
-    }
-
-    /// Has the place fetched where a key of this hash is to be listed, which was looked up just before.
-    pub(in crate::memory) fn foresee_insert(&self, hash: u32) {
-        self.index().prefetch_second(hash);
-    }
-
-    /// The slots that were ever used, from the `first` of them on.
-    pub(in crate::memory) fn slots(&self, first: usize) -> impl Iterator<Item = Slot> + use<F> {
-        self.book.stock.used(first)
     }
 }
 
@@ -364,12 +271,12 @@ impl<F: Form> Writer<'_, F> {
         seen: impl FnOnce(&Notes<'_, F::Content>) -> R,
     ) -> Option<R> {
         self.unlink_lifted();
-        let (slots, cell) = (&self.shared.slots, self.cell(slot)?);
+        let (slots, cell) = (&self.shared.slots, self.view().cell(slot)?);
         let (hash, spot) = (cell.hash(), cell.spot());
         let place = self.index().place(hash, slot, spot)?;
         let seen = seen(&Notes { slot, slots, cell });
-        let is_free_at_once = self.are_slots_free_at_once();
-        if F::IS_COPIED && is_free_at_once && cell.is_bare() && self.is_nobodys_business() {
+        let is_free_at_once = self.view().are_slots_free_at_once();
+        if F::IS_COPIED && is_free_at_once && cell.is_bare() && self.view().is_nobodys_business() {
             self.index().remove(hash, place, spot);
             // SAFETY: as below.
             unsafe { slots.empty(&mut self.book.stock, slot) };
@@ -397,18 +304,6 @@ impl<F: Form> Writer<'_, F> {
         Some(seen)
     }
 
-    /// Whether what leaves is neither told nor has to be dropped.
-    fn is_nobodys_business(&self) -> bool {
-        !self.book.limits.listens && !needs_drop::<(F::Key, F::Value)>()
-    }
-
-    /// Whether nobody looks into a slot of an entry that is [alone](Form::alone) once it is not listed. Who may
-    /// still look into an index that was replaced would find it listed there, for ever.
-    fn are_slots_free_at_once(&self) -> bool {
-        let Book { limits, indexes, batches, .. } = &*self.book;
-        !limits.are_slots_told && indexes.is_empty() && batches.is_empty()
-    }
-
     /// Takes an entry out, but lets readers see it until the next [`insert`](Self::insert) replaces
     /// it, or until it is [settled](Self::settle).
     pub(in crate::memory) fn lift<R>(
@@ -418,7 +313,7 @@ impl<F: Form> Writer<'_, F> {
         seen: impl FnOnce(&Notes<'_, F::Content>) -> R,
     ) -> Option<R> {
         self.unlink_lifted();
-        let node = self.node(slot)?;
+        let node = self.view().node(slot)?;
         let (hash, left, seen) = (node.hash(), F::leave(&node), seen(&node.notes()));
         // SAFETY: it is a live entry's.
         unsafe { self.shared.slots.leave(slot) };

@@ -18,6 +18,8 @@ mod shared;
 mod slots;
 #[path = "../../../../headwater/src/memory/table/tags.rs"]
 mod tags;
+#[path = "../../../../headwater/src/memory/table/view.rs"]
+mod view;
 #[path = "../../../../headwater/src/memory/table/within.rs"]
 mod within;
 #[path = "../../../../headwater/src/memory/table/writer.rs"]
