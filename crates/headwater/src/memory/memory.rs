@@ -51,6 +51,8 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     /// Where hits change the order, what takes note of them: then there is one shard.
     touches: Option<Arc<Touches>>,
     time_to_idle: Option<Duration>,
+    /// Something is asked what an entry weighs, or how long it lives.
+    has_rules: bool,
     sizing: Sizing,
     closed: OnceLock<()>,
     own: Weak<Self>,
@@ -100,6 +102,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let touches = (bounds.rule == Rule::Lru).then(|| Arc::new(Touches::new()));
         debug_assert!(touches.is_none() || shards == 1, "an exact order is one order");
         let kept = Kept::new(shards, &Plan { bounds, shards, touches: touches.as_ref() });
+        let has_rules = settings.weigher.is_some() || settings.life.has_rules();
         Arc::new_cyclic(|own| Self {
             settings,
             capacity: AtomicU64::new(bounds.capacity),
@@ -107,6 +110,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             kept,
             touches,
             time_to_idle: bounds.time_to_idle,
+            has_rules,
             sizing,
             closed: OnceLock::new(),
             own: Weak::clone(own),
@@ -331,7 +335,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         self.check_open()?;
         let key = Hashed::new(key);
         let entry = Entry::found(value);
-        if self.settings.weigher.is_some() || self.settings.life.has_rules() {
+        if self.has_rules {
             let prepared = self.prepare(key.key().borrow(), entry);
             drop(self.put(key, prepared));
             return Ok(());
@@ -365,7 +369,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     ) -> Option<Removals<K::Owned, V>> {
         let (hash, key, entry) = (F::short(hash), F::key_in(key), entry.map(F::value_in));
         let mut locked = table.lock();
-        match Store::new(locked.parts()).put_shortly(hash, &key, &entry) {
+        let (view, state) = locked.view();
+        match state.put_shortly(view, hash, &key, &entry) {
             Progress::Done => None,
             progress => {
                 let new = Arrival { hash, key, entry };

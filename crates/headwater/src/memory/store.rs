@@ -152,6 +152,91 @@ impl State {
     }
 }
 
+impl State {
+    /// Stores an entry, if it is one of numbers as most are: there is no more to it than key and value, its key is not
+    /// there, another has to leave for it to which there is no more either, and nobody hears of that. What waits to be
+    /// freed waits on.
+    #[inline(always)]
+    pub(super) fn put_shortly<F: Form>(
+        &mut self,
+        view: View<'_, F>,
+        hash: u32,
+        key: &F::Key,
+        entry: &Entry<F::Value>,
+    ) -> Progress {
+        let Bounds { weighed, time_to_idle, .. } = self.bounds;
+        let is_special = self.closed || weighed || time_to_idle.is_some() || self.has_mortals();
+        if !F::IS_COPIED || is_special || !entry.is_bare() {
+            return Progress::None;
+        }
+        self.foresee(view, hash);
+        let lacks_it = view.lacks(hash);
+        self.foresee_victims(view);
+        if !lacks_it && view.has(hash, |held| held == key) {
+            return Progress::None;
+        }
+        let Self { policy, lists, weights, bounds, stats, .. } = self;
+        let Some(policy) = policy else { return Progress::None };
+        let held = Seen { view, weights };
+        let (list, loser) = policy.admit(hash, 1, lists, held);
+        let is_full = lists.weight(List::Main) + lists.weight(List::Small) >= bounds.capacity;
+        let leaver = match loser {
+            None if is_full => policy.victim(lists, held),
+            loser => loser,
+        };
+        if let (Some(leaver), Some(value)) = (leaver, entry.value())
+            && let Some(left) = view.swap(leaver, hash, key, value, list)
+        {
+            lists.pass_on(left, list, leaver.slot());
+            stats.evicted += 1;
+            return Progress::Done;
+        }
+        Progress::Admitted(list, leaver.map(Located::slot))
+    }
+
+    /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go
+    /// by waiting for one line after the other. Who may be evicted was asked for by puts before.
+    #[inline(always)]
+    fn foresee<F: Form>(&self, view: View<'_, F>, hash: u32) {
+        if let Some(policy) = &self.policy {
+            policy.foresee(hash);
+        }
+        view.foresee_insert(hash);
+    }
+
+    /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
+    /// put after may, if that was not done by the put before. What this put will look at comes meanwhile.
+    #[inline(always)]
+    fn foresee_victims<F: Form>(&mut self, view: View<'_, F>) {
+        for list in [List::Small, List::Main] {
+            let Some(coldest) = self.lists.coldest(list) else { continue };
+            let [before, next] = self.foreseen[list as usize];
+            if coldest == before {
+                continue;
+            }
+            if coldest != next {
+                self.foresee_victim(view, coldest);
+            }
+            let next = self.lists.hotter(coldest).unwrap_or(coldest);
+            self.foresee_victim(view, next);
+            self.foreseen[list as usize] = [coldest, next];
+        }
+    }
+
+    /// Asks for what is known of an entry elsewhere than in its slot, and for the slot of the next.
+    #[inline(never)]
+    fn foresee_victim<F: Form>(&self, view: View<'_, F>, slot: Slot) {
+        let Self { policy, lists, .. } = self;
+        if let (Some(hash), Some(policy)) = (view.foresee_key(slot), policy) {
+            policy.foresee_eviction(hash);
+        }
+        if let Some(next) = lists.hotter(slot) {
+            lists.rings().foresee(next);
+            view.foresee(next);
+        }
+    }
+}
+
 /// The list that an entry is on.
 fn list_of<C: Content>(notes: &Notes<'_, C>) -> List {
     if notes.is_absent() { List::Absent } else { notes.queue().list() }
@@ -255,45 +340,7 @@ impl<'a, F: Form> Store<'a, F> {
         }
     }
 
-    /// Stores an entry, if it is one of numbers as most are: there is no more to it than key and value, its key is not
-    /// there, another has to leave for it to which there is no more either, and nobody hears of that.
-    #[inline(always)]
-    pub(super) fn put_shortly(
-        &mut self,
-        hash: u32,
-        key: &F::Key,
-        entry: &Entry<F::Value>,
-    ) -> Progress {
-        let State { closed, bounds, .. } = &*self.state;
-        let is_special = *closed || bounds.weighed || bounds.time_to_idle.is_some();
-        if !F::IS_COPIED || is_special || !entry.is_bare() || self.state.has_mortals() {
-            return Progress::None;
-        }
-        self.foresee(hash);
-        let view = self.writer.view();
-        if !view.lacks(hash) && view.has(hash, |held| held == key) {
-            return Progress::None;
-        }
-        let State { policy, lists, weights, bounds, stats, .. } = &mut *self.state;
-        let Some(policy) = policy else { return Progress::None };
-        let held = Seen { view, weights };
-        let (list, loser) = policy.admit(hash, 1, lists, held);
-        let is_full = lists.weight(List::Main) + lists.weight(List::Small) >= bounds.capacity;
-        let leaver = match loser {
-            None if is_full => policy.victim(lists, held),
-            loser => loser,
-        };
-        if let (Some(leaver), Some(value)) = (leaver, entry.value())
-            && let Some(left) = view.swap(leaver, hash, key, value, list)
-        {
-            lists.pass_on(left, list, leaver.slot());
-            stats.evicted += 1;
-            return Progress::Done;
-        }
-        Progress::Admitted(list, leaver.map(Located::slot))
-    }
-
-    /// Goes on with storing an entry, from where [`put_shortly`](Self::put_shortly) came to.
+    /// Goes on with storing an entry, from where [`put_shortly`](State::put_shortly) came to.
     pub(super) fn put_further(
         &mut self,
         progress: Progress,
@@ -321,7 +368,9 @@ impl<'a, F: Form> Store<'a, F> {
         if self.state.closed {
             return Outcome::Declined(new);
         }
-        self.foresee(new.hash);
+        let view = self.writer.view();
+        self.state.foresee(view, new.hash);
+        self.state.foresee_victims(view);
         let mut known = None;
         if let Some(held) = self.view().find(new.hash, |key| *key == new.key) {
             let (is_live, slot) = (now.is_before(held.deadline()), held.slot());
@@ -342,31 +391,6 @@ impl<'a, F: Form> Store<'a, F> {
         self.weight_of(&new.entry, weight);
         self.state.stats.expired += 1;
         Outcome::Left(new, Cause::Expired)
-    }
-
-    /// Asks ahead for the memory that a put of this hash will look at, and that the next one will look at of those
-    /// that it may evict: nearly all of its time would go by waiting for one line after the other.
-    #[inline(always)]
-    fn foresee(&mut self, hash: u32) {
-        let view = self.writer.view();
-        if let Some(policy) = &self.state.policy {
-            policy.foresee(hash);
-        }
-        view.foresee_insert(hash);
-        for list in [List::Small, List::Main] {
-            let State { policy, lists, foreseen, .. } = &mut *self.state;
-            let Some(coldest) = lists.coldest(list) else { continue };
-            let [before, next] = foreseen[list as usize];
-            if coldest == before {
-                continue;
-            }
-            if coldest != next {
-                foresee_victim(view, policy.as_ref(), lists, coldest);
-            }
-            let next = lists.hotter(coldest).unwrap_or(coldest);
-            foresee_victim(view, policy.as_ref(), lists, next);
-            foreseen[list as usize] = [coldest, next];
-        }
     }
 
     pub(super) fn remove(&mut self, hash: u32, is_it: impl IsIt<F::Key>) {
@@ -634,23 +658,6 @@ impl<'a, F: Form> Store<'a, F> {
 /// What an entry has to be struck off.
 fn list_and_end<C: Content>(notes: &Notes<'_, C>) -> (List, bool) {
     (list_of(notes), notes.has_end())
-}
-
-/// Asks for what is known of an entry elsewhere than in its slot, and for the slot of the next.
-#[inline(never)]
-fn foresee_victim<F: Form>(
-    view: View<'_, F>,
-    policy: Option<&Adaptive>,
-    lists: &Lists,
-    slot: Slot,
-) {
-    if let (Some(hash), Some(policy)) = (view.foresee_key(slot), policy) {
-        policy.foresee(hash);
-    }
-    if let Some(next) = lists.hotter(slot) {
-        lists.rings().foresee(next);
-        view.foresee(next);
-    }
 }
 
 /// The entry of a list that was not used for longest. Where hits do not keep the order, one that was

@@ -90,9 +90,14 @@ impl History {
     /// Has what is known of a key fetched.
     #[inline(always)]
     pub(super) fn foresee(&self, hash: u32) {
-        let Block { counters, ghosts } = self.block(hash);
-        prefetch(counters);
-        prefetch(&ghosts[Mixed::new(hash).bucket(self.buckets)]);
+        prefetch(&self.block(hash).counters);
+        self.foresee_ghost(hash);
+    }
+
+    /// Has the place fetched where a key is to be a ghost.
+    #[inline(always)]
+    pub(super) fn foresee_ghost(&self, hash: u32) {
+        prefetch(&self.block(hash).ghosts[Mixed::new(hash).bucket(self.buckets)]);
     }
 
     /// Counts one more use of a key.

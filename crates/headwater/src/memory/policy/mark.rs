@@ -111,7 +111,12 @@ impl<'a> Queue<'a> {
     /// Notes that the entry enters a queue.
     pub(in crate::memory) fn enter(self, list: List) {
         let others = self.0.load(Relaxed) & !IN_SMALL;
-        self.0.store(others | if list == List::Small { IN_SMALL } else { 0 }, Relaxed);
+        self.0.store(others | Self::bit(list), Relaxed);
+    }
+
+    /// The bit that says so.
+    pub(in crate::memory) fn bit(list: List) -> u8 {
+        if list == List::Small { IN_SMALL } else { 0 }
     }
 }
 

@@ -190,6 +190,14 @@ impl Adaptive {
         }
     }
 
+    /// Has fetched what takes note of an eviction. An entry that is not unused takes more.
+    #[inline(always)]
+    pub(super) fn foresee_eviction(&self, hash: u32) {
+        if let Some(history) = &self.history {
+            history.foresee_ghost(hash);
+        }
+    }
+
     /// Where the entry of a key that was missed is to go, and which entry has to make room for it in
     /// any case.
     #[inline(always)]

@@ -44,7 +44,7 @@ fn put<F: Form>(
     weight: u64,
     now: &Now<'_>,
 ) -> Outcome<F::Key, F::Value> {
-    let progress = store.put_shortly(new.hash, &new.key, &new.entry);
+    let progress = store.state.put_shortly(store.writer.view(), new.hash, &new.key, &new.entry);
     store.put_further(progress, new, weight, now)
 }
 
@@ -263,7 +263,12 @@ fn a_store_that_swaps_keeps_what_one_keeps_that_does_not() {
                             entry = entry.with_version(Version::new(step));
                         }
                         let new = Arrival { hash: hash(key), key, entry };
-                        let progress = store.put_shortly(new.hash, &new.key, &new.entry);
+                        let progress = store.state.put_shortly(
+                            store.writer.view(),
+                            new.hash,
+                            &new.key,
+                            &new.entry,
+                        );
                         swapped[number] += usize::from(matches!(progress, Progress::Done));
                         let now = Now::new(&clock);
                         assert!(matches!(store.put_further(progress, new, 1, &now), Outcome::Kept));

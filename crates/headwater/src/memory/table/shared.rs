@@ -4,6 +4,7 @@ use super::form::{Bucket, Form, IsIt, Turn};
 use super::index::Index;
 use super::records::Pinned;
 use super::slots::{Node, Slot, Slots};
+use super::view::View;
 use super::within::{Glance, Within};
 use super::writer::{Book, Limits, Writer};
 use crate::sync::{AtomicPtr, Mutex, MutexGuard, Ordering};
@@ -132,6 +133,13 @@ impl<F: Form, S> Locked<'_, F, S> {
     /// What the writer keeps.
     pub(in crate::memory) fn state(&self) -> &S {
         &self.guard.1
+    }
+
+    /// What the writer can look at, and what it keeps.
+    #[inline(always)]
+    pub(in crate::memory) fn view(&mut self) -> (View<'_, F>, &mut S) {
+        let (book, state) = &mut *self.guard;
+        (View { shared: self.shared, book }, state)
     }
 
     /// The writer, and what it keeps.

@@ -136,6 +136,12 @@ impl<C: Content> Cell<C> {
         self.place.store(queue | spot.bits() << QUEUE_BITS, atomic::Ordering::Relaxed);
     }
 
+    /// Notes on which list it is, and where it is listed.
+    pub(super) fn set_place(&self, list: List, spot: Spot) {
+        let bits = Queue::bit(list) | spot.bits() << QUEUE_BITS;
+        self.place.store(bits, atomic::Ordering::Relaxed);
+    }
+
     /// Whether its entry has a value.
     #[inline(always)]
     pub(super) fn is_found(&self) -> bool {

@@ -182,8 +182,8 @@ impl<'a, F: Form> View<'a, F> {
     }
 
     /// Stores a bare entry of a key that is not there in the slot of another, which leaves; the list of that one.
-    /// `None`, and nothing is done, if there is more to that one, anybody is told what leaves, or anything waits to be
-    /// freed.
+    /// `None`, and nothing is done, if there is more to that one, if anybody is told what leaves, or if an index waits
+    /// to be freed.
     #[inline(always)]
     pub(in crate::memory) fn swap(
         self,
@@ -194,13 +194,7 @@ impl<'a, F: Form> View<'a, F> {
         list: List,
     ) -> Option<List> {
         let Located { slot, cell, at } = leaver;
-        let Book { lifted, gone, leavers, .. } = self.book;
-        let is_settled = lifted.is_none() && gone.is_empty() && leavers.is_empty();
-        if !cell.is_bare()
-            || !is_settled
-            || !self.is_nobodys_business()
-            || !self.are_slots_free_at_once()
-        {
+        if !cell.is_bare() || !self.is_nobodys_business() || !self.are_slots_free_at_once() {
             return None;
         }
         let place = F::listed(at)?;
@@ -209,8 +203,7 @@ impl<'a, F: Form> View<'a, F> {
         self.index().take_out(cell.hash(), place, cell.spot());
         // Its state stays: it is bare, and who looks into it any further holds the lock.
         cell.set_hash(hash);
-        cell.queue().enter(list);
-        cell.note_spot(self.index().list(hash, || F::bare(slot, key, value)));
+        cell.set_place(list, self.index().list(hash, || F::bare(slot, key, value)));
         Some(left)
     }
 
