@@ -31,8 +31,8 @@ pub struct Hashed<K> {
     key: K,
 }
 
-/// Of this process.
-type Seed = (u64, SharedSeed);
+/// Of this process. Who hashes often has a copy of its own, which needs no look whether it was drawn.
+pub(crate) type Seed = (u64, SharedSeed);
 
 static SEED: OnceLock<Seed> = OnceLock::new();
 
@@ -44,21 +44,22 @@ fn draw_seed() -> &'static Seed {
     SEED.get_or_init(|| (random(), SharedSeed::from_u64(random())))
 }
 
+/// The seed of all hashes.
+#[inline]
+pub(crate) fn seed() -> &'static Seed {
+    SEED.get().unwrap_or_else(draw_seed)
+}
+
 impl<K: Hash> Hashed<K> {
     /// Computes the hash of `key`: an owned key, or a reference to one.
     #[inline]
     pub fn new(key: K) -> Self {
-        Self::seeded(key, SEED.get().unwrap_or_else(draw_seed))
+        Self::seeded(key, seed())
     }
 
-    /// The same at once, without a call: nothing before the first hash of all.
+    /// The same by a copy of the [`seed`].
     #[inline(always)]
-    pub(crate) fn at_once(key: K) -> Option<Self> {
-        Some(Self::seeded(key, SEED.get()?))
-    }
-
-    #[inline(always)]
-    fn seeded(key: K, (own, shared): &Seed) -> Self {
+    pub(crate) fn seeded(key: K, (own, shared): &Seed) -> Self {
         let mut hasher = FoldHasher::with_seed(*own, shared);
         key.hash(&mut hasher);
         Self { hash: hasher.finish(), key }

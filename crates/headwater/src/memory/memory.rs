@@ -19,6 +19,7 @@ use super::store::{Outcome, Progress, State, Store, table};
 use super::sweeper::{Sweep, enlist};
 use super::table::{Form, Freeing, Locked, Shards, Table};
 use super::touches::Touches;
+use crate::hashed::{Seed, seed};
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::{
     Cause, Clock, Entry, Error, ErrorKind, Hashed, Key, Moment, Prepared, RemovalListener,
@@ -53,6 +54,7 @@ pub(super) struct Memory<K: ?Sized + Key, V: Value> {
     time_to_idle: Option<Duration>,
     /// Something is asked what an entry weighs, or how long it lives.
     has_rules: bool,
+    seed: Seed,
     sizing: Sizing,
     closed: OnceLock<()>,
     own: Weak<Self>,
@@ -111,6 +113,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
             touches,
             time_to_idle: bounds.time_to_idle,
             has_rules,
+            seed: seed().clone(),
             sizing,
             closed: OnceLock::new(),
             own: Weak::clone(own),
@@ -333,7 +336,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     #[inline]
     pub(super) fn insert(&self, key: K::Owned, value: V) -> Result<()> {
         self.check_open()?;
-        let key = Hashed::new(key);
+        let key = Hashed::seeded(key, &self.seed);
         let entry = Entry::found(value);
         if self.has_rules {
             let prepared = self.prepare(key.key().borrow(), entry);

@@ -42,17 +42,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         key: &K,
         then: impl FnOnce(Option<Option<&V>>) -> R,
     ) -> R {
-        match Hashed::at_once(key) {
-            Some(key) => self.look(key, then),
-            None => self.look_first(key, then),
-        }
-    }
-
-    /// The same, before anything was hashed.
-    #[cold]
-    #[inline(never)]
-    fn look_first<R>(&self, key: &K, then: impl FnOnce(Option<Option<&V>>) -> R) -> R {
-        self.look(Hashed::new(key), then)
+        self.look(Hashed::seeded(key, &self.seed), then)
     }
 
     /// Has `then` look at the value of the live entry, if there is one, where it is stored; it is `None` for an
