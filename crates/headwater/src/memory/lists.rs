@@ -188,7 +188,8 @@ impl Lists {
         self.rings.touch(list as usize, slot);
     }
 
-    /// Has a slot that is on one list stand for another entry, which is on this one, at its hot end. Both weigh 1.
+    /// Has a slot that is on one list stand for another entry, which is on this one, at its hot end.
+    /// Both weigh 1.
     #[inline(always)]
     pub(super) fn pass_on(&mut self, from: List, to: List, slot: Slot) {
         if from == to {

@@ -15,7 +15,7 @@ use super::life::{Life, Now};
 use super::node::Arrival;
 use super::sizing::{MissRatioCurve, Sizing};
 use super::stats::MemoryStats;
-use super::store::{Outcome, Progress, State, Store, table};
+use super::store::{Begun, Outcome, State, Store, table};
 use super::sweeper::{Sweep, enlist};
 use super::table::{Form, Freeing, Locked, Shards, Table};
 use super::touches::Touches;
@@ -374,10 +374,10 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let mut locked = table.lock();
         let (view, state) = locked.view();
         match state.put_shortly(view, hash, &key, &entry) {
-            Progress::Done => None,
-            progress => {
+            None => None,
+            Some(begun) => {
                 let new = Arrival { hash, key, entry };
-                Some(self.put_further(locked, progress, new, weight))
+                Some(self.put_further(locked, begun, new, weight))
             }
         }
     }
@@ -387,7 +387,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
     fn put_further<F: Keeps<K, V>>(
         &self,
         mut locked: Locked<'_, F, State>,
-        progress: Progress,
+        begun: Begun,
         new: Arrival<F::Key, F::Value>,
         weight: u64,
     ) -> Removals<K::Owned, V> {
@@ -395,7 +395,7 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         let now = Now::new(&self.settings.clock);
         let is_mortal = self.time_to_idle.is_some() || new.entry.expiry().is_some();
         let mut store = Store::new(locked.parts());
-        let outcome = store.put_further(progress, new, weight, &now);
+        let outcome = store.put_further(begun, new, weight, &now);
         store.settle(Freeing::Together, &mut F::into(&mut removals));
         drop(locked);
         let is_told = match outcome {

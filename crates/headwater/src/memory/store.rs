@@ -1,12 +1,15 @@
 //! What one lock guards: entries by key, within their bounds.
 
+mod short;
+
 use std::sync::Arc;
 
+use self::short::Seen;
 use super::bounds::{Bounds, Rule};
 use super::life::Now;
 use super::lists::{HEADS, List, Lists};
 use super::node::{Arrival, Weights, deadline, notes};
-use super::policy::{Adaptive, Entries, Held};
+use super::policy::{Adaptive, Entries};
 use super::stats::MemoryStats;
 use super::table::{
     Content, Form, Freeing, IsIt, Located, Node, Notes, Receives, Slot, Table, View, Writer,
@@ -14,6 +17,8 @@ use super::table::{
 use super::touches::Touches;
 use super::wheel::Wheel;
 use crate::{Cause, Clock, Entry, Moment};
+
+pub(super) use self::short::Begun;
 
 /// How many dead entries a put removes, so that what nobody asks for any more does not stay for ever.
 const EXPIRED_PER_PUT: usize = 16;
@@ -23,16 +28,6 @@ const LOOKS_PER_EXPIRED: usize = 4;
 
 /// How many hits ahead memory is asked for.
 const AHEAD: usize = 8;
-
-/// How far a put came.
-#[derive(Clone, Copy)]
-pub(super) enum Progress {
-    /// Nothing was done.
-    None,
-    /// The entry is to be on this list, and another may have to leave.
-    Admitted(List, Option<Slot>),
-    Done,
-}
 
 /// What became of a put.
 pub(super) enum Outcome<K, V> {
@@ -87,46 +82,6 @@ pub(super) fn table<F: Form>(bounds: Bounds, touches: Option<Arc<Touches>>) -> T
     Table::new(bounds.limits(), state)
 }
 
-/// What the policy sees of the entries.
-struct Seen<'a, F: Form> {
-    view: View<'a, F>,
-    weights: &'a Weights,
-}
-
-impl<F: Form> Clone for Seen<'_, F> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<F: Form> Copy for Seen<'_, F> {}
-
-impl<'a, F: Form> Entries<'a> for Seen<'a, F> {
-    type Where = Located<'a, F>;
-
-    fn weight(self, slot: Slot) -> u64 {
-        self.weights.get(slot)
-    }
-
-    #[inline(always)]
-    fn get(self, slot: Slot) -> Option<Held<'a, Located<'a, F>>> {
-        let at = self.view.locate(slot)?;
-        Some(Held { slot, hash: at.hash(), mark: at.mark(), at })
-    }
-
-    fn foresee(self, slot: Slot) {
-        self.view.foresee(slot);
-    }
-
-    fn foresee_entry(self, slot: Slot) -> Option<u32> {
-        self.view.foresee_key(slot)
-    }
-
-    fn stays(self, slot: Slot) {
-        self.view.bring_home(slot);
-    }
-}
-
 impl State {
     /// Found entries.
     pub(super) fn len(&self) -> usize {
@@ -149,91 +104,6 @@ impl State {
     /// Whether an entry is there whose life has an end.
     pub(super) fn has_mortals(&self) -> bool {
         self.wheel.as_ref().is_some_and(|wheel| wheel.len() > 0)
-    }
-}
-
-impl State {
-    /// Stores an entry, if it is one of numbers as most are: there is no more to it than key and value, its key is not
-    /// there, another has to leave for it to which there is no more either, and nobody hears of that. What waits to be
-    /// freed waits on.
-    #[inline(always)]
-    pub(super) fn put_shortly<F: Form>(
-        &mut self,
-        view: View<'_, F>,
-        hash: u32,
-        key: &F::Key,
-        entry: &Entry<F::Value>,
-    ) -> Progress {
-        let Bounds { weighed, time_to_idle, .. } = self.bounds;
-        let is_special = self.closed || weighed || time_to_idle.is_some() || self.has_mortals();
-        if !F::IS_COPIED || is_special || !entry.is_bare() {
-            return Progress::None;
-        }
-        self.foresee(view, hash);
-        let lacks_it = view.lacks(hash);
-        self.foresee_victims(view);
-        if !lacks_it && view.has(hash, |held| held == key) {
-            return Progress::None;
-        }
-        let Self { policy, lists, weights, bounds, stats, .. } = self;
-        let Some(policy) = policy else { return Progress::None };
-        let held = Seen { view, weights };
-        let (list, loser) = policy.admit(hash, 1, lists, held);
-        let is_full = lists.weight(List::Main) + lists.weight(List::Small) >= bounds.capacity;
-        let leaver = match loser {
-            None if is_full => policy.victim(lists, held),
-            loser => loser,
-        };
-        if let (Some(leaver), Some(value)) = (leaver, entry.value())
-            && let Some(left) = view.swap(leaver, hash, key, value, list)
-        {
-            lists.pass_on(left, list, leaver.slot());
-            stats.evicted += 1;
-            return Progress::Done;
-        }
-        Progress::Admitted(list, leaver.map(Located::slot))
-    }
-
-    /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go
-    /// by waiting for one line after the other. Who may be evicted was asked for by puts before.
-    #[inline(always)]
-    fn foresee<F: Form>(&self, view: View<'_, F>, hash: u32) {
-        if let Some(policy) = &self.policy {
-            policy.foresee(hash);
-        }
-        view.foresee_insert(hash);
-    }
-
-    /// Asks for what the next put will look at of those it may evict, and for the slots of those that the
-    /// put after may, if that was not done by the put before. What this put will look at comes meanwhile.
-    #[inline(always)]
-    fn foresee_victims<F: Form>(&mut self, view: View<'_, F>) {
-        for list in [List::Small, List::Main] {
-            let Some(coldest) = self.lists.coldest(list) else { continue };
-            let [before, next] = self.foreseen[list as usize];
-            if coldest == before {
-                continue;
-            }
-            if coldest != next {
-                self.foresee_victim(view, coldest);
-            }
-            let next = self.lists.hotter(coldest).unwrap_or(coldest);
-            self.foresee_victim(view, next);
-            self.foreseen[list as usize] = [coldest, next];
-        }
-    }
-
-    /// Asks for what is known of an entry elsewhere than in its slot, and for the slot of the next.
-    #[inline(never)]
-    fn foresee_victim<F: Form>(&self, view: View<'_, F>, slot: Slot) {
-        let Self { policy, lists, .. } = self;
-        if let (Some(hash), Some(policy)) = (view.foresee_key(slot), policy) {
-            policy.foresee_eviction(hash);
-        }
-        if let Some(next) = lists.hotter(slot) {
-            lists.rings().foresee(next);
-            view.foresee(next);
-        }
     }
 }
 
@@ -343,15 +213,14 @@ impl<'a, F: Form> Store<'a, F> {
     /// Goes on with storing an entry, from where [`put_shortly`](State::put_shortly) came to.
     pub(super) fn put_further(
         &mut self,
-        progress: Progress,
+        begun: Begun,
         new: Arrival<F::Key, F::Value>,
         weight: u64,
         now: &Now<'_>,
     ) -> Outcome<F::Key, F::Value> {
-        match progress {
-            Progress::None => self.put(new, weight, now),
-            Progress::Done => Outcome::Kept,
-            Progress::Admitted(list, leaver) => match self.clear_room(list, leaver, 1) {
+        match begun {
+            Begun::Nothing => self.put(new, weight, now),
+            Begun::Admitted(list, leaver) => match self.clear_room(list, leaver, 1) {
                 Some(list) => self.settle_in(new, list, 1, now, false),
                 None => Outcome::Left(new, Cause::Evicted),
             },

@@ -217,3 +217,38 @@ fn readers_see_whole_values_of_their_key_whatever_writers_do() {
     drop(cache);
     assert_eq!(alive.load(Ordering::Relaxed), 0);
 }
+
+/// Numbers that take each other's slots, while they are read.
+#[test]
+fn who_reads_numbers_of_a_full_cache_sees_what_belongs_to_the_key() {
+    const KEYS: u64 = 200;
+    let cache = MemoryCache::<u64, u64>::builder().capacity(64).shards(1).build().unwrap();
+    (0..KEYS).for_each(|key| cache.insert(key, key << 32).unwrap());
+    let (mut found, evicted) = (0, cache.stats().evicted);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let cache = cache.clone();
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(thread);
+                for number in 0..10_000 {
+                    let key = random.u64(..KEYS);
+                    cache.insert(key, key << 32 | number).unwrap();
+                    assert!(cache.len() <= 64);
+                }
+            });
+        }
+        let mut random = fastrand::Rng::with_seed(9);
+        for _ in 0..30_000 {
+            let key = random.u64(..KEYS);
+            let seen = [
+                cache.value(&key),
+                cache.with(&key, |value| value.map_or(0, |value| *value)),
+                face(&cache).get(&key).and_then(Entry::into_value),
+            ];
+            assert!(seen.iter().flatten().all(|value| value >> 32 == key), "{key}: {seen:x?}");
+            found += seen.iter().flatten().count();
+        }
+    });
+    assert!(found > 1_000 && cache.stats().evicted > evicted + 1_000);
+    assert_eq!(cache.len(), 64);
+}

@@ -379,6 +379,30 @@ fn a_number_that_comes_home_is_never_away() {
     );
 }
 
+#[test]
+fn nothing_is_swapped_before_an_index_is_freed_that_was_read() {
+    explore(
+        || {
+            let world = World::<Within>::new(1);
+            (1..3).for_each(|key| world.put(key, key * 10));
+            let reader = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || (0..3).for_each(|_| assert_eq!(world.read(2), Some(20))))
+            };
+            let pin = pin().unwrap();
+            (3..50).for_each(|key| world.put(key, key * 10));
+            assert!(!world.swap(1, 50, 500), "another index may be read");
+            drop(pin);
+            reader.join().unwrap();
+            // Whatever comes now finds that nobody reads.
+            world.put(51, 510);
+            assert!(world.swap(1, 50, 500));
+            assert_eq!([1, 2, 50].map(|key| world.read(key)), [None, Some(20), Some(500)]);
+        },
+        500,
+    );
+}
+
 /// Values that say whose they are, of entries that take each other's slots.
 #[test]
 fn who_reads_what_is_swapped_sees_its_own_or_nothing() {
@@ -402,13 +426,25 @@ fn who_reads_what_is_swapped_sees_its_own_or_nothing() {
             let mut newest = [0; 10];
             for _ in 0..2 {
                 for key in [1, 2, 7, 8] {
-                    let seen = world.read(key);
-                    assert!(key != 2 || seen.is_some(), "it is there");
-                    let Some(seen) = seen else { continue };
-                    assert_eq!(seen / 10, key);
-                    let newest = &mut newest[key as usize];
-                    assert!(seen >= *newest, "it never goes back");
-                    *newest = seen;
+                    let found = world.read(key);
+                    assert!(key != 2 || found.is_some(), "it is there");
+                    let is_it = |held: &u64| *held == u64::from(key);
+                    let pin = pin().unwrap();
+                    let glances = [
+                        world.table.glance(HASH, is_it, &pin),
+                        world.table.glance_further(HASH, is_it, &pin),
+                    ];
+                    drop(pin);
+                    let glances = glances.into_iter().filter_map(|seen| match seen {
+                        Glance::Value(seen) => Some(seen as u32),
+                        _ => None,
+                    });
+                    for seen in found.into_iter().chain(glances) {
+                        assert_eq!(seen / 10, key);
+                        let newest = &mut newest[key as usize];
+                        assert!(seen >= *newest, "it never goes back");
+                        *newest = seen;
+                    }
                 }
             }
             writer.join().unwrap();

@@ -71,7 +71,7 @@ impl History {
     /// Of `entries` entries, with so many evictions of small and of main.
     pub(super) fn new(entries: usize, small: usize, main: usize) -> Self {
         let blocks = entries.div_ceil(ENTRIES_PER_BLOCK).max(1);
-        // Of main there are fewer ghosts than one per bucket.
+        // Of main there are no more ghosts than one per bucket.
         let buckets = (small + small / SPARE).div_ceil(SMALL_WAYS * blocks);
         Self {
             blocks: vec![Block::default(); blocks].into(),
@@ -232,7 +232,7 @@ mod tests {
         (0..10_000).for_each(|n| history.remember(hash(n), Ghost::Small));
         let mut is_ghost = |n: &u32| history.note_missed(hash(n + 1_000_000)).is_some();
         let mistaken = (0..100_000).filter(|n| is_ghost(n)).count();
-        assert!(mistaken < 1_000, "{mistaken}");
+        assert!(mistaken < 450, "{mistaken}");
     }
 
     #[test]

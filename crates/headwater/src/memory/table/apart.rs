@@ -353,8 +353,8 @@ where
         None
     }
 
-    fn bare(slot: Slot, key: &K::Owned, _: &V) -> Listed {
-        Listed { slot, key: Self::whereabouts(key) }
+    fn bare(_: Slot, _: &K::Owned, _: &V) -> Listed {
+        unreachable!("it is not listed whole")
     }
 
     fn whereabouts(key: &K::Owned) -> Hint {

@@ -180,7 +180,7 @@ impl<B: Bucket> Index<B> {
         self.list(hash, || item)
     }
 
-    /// The same in place of another that was [taken out](Self::take_out) just before.
+    /// The same without counting it.
     #[inline(always)]
     pub(super) fn list(&self, hash: u32, item: impl Fn() -> B::Item) -> Spot {
         match self.home(hash).insert(hash, item()) {
@@ -230,7 +230,7 @@ impl<B: Bucket> Index<B> {
         self.len.store(self.len() - 1, Ordering::Relaxed);
     }
 
-    /// The same if another takes its place.
+    /// The same without counting that it is gone.
     #[inline(always)]
     pub(super) fn take_out(&self, hash: u32, (bucket, place): (&B, usize), spot: Spot) {
         bucket.remove(place);

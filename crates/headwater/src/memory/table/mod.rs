@@ -3,13 +3,14 @@
 //! # What keeps it right
 //! 1. *Published whole*: an entry is written into a slot that nobody knows, and then its slot is
 //!    written into the [index] (release); who reads it there (acquire) sees all of it. Keys,
-//!    values and notes do not change after that, but for atomics.
+//!    values and notes do not change after that, but for atomics. Of some numbers all stands in the
+//!    index, and their slots may be known: see below.
 //! 2. *Unlinked, then waited for, then freed*: who leaves is first taken out of the index. Its slot
 //!    is emptied and used again only when everybody who read at that time has [moved on](records).
 //!    The same goes for an index that grew too small. For some numbers nobody is waited for: see below.
-//! 3. *One writer*: [`Writer`] exists under the table's mutex only, and all that changes the table
-//!    takes one by `&mut`, but that a number comes home, or that another one takes its slot: there is an
-//!    entry in the slot all the time, and nothing is freed.
+//! 3. *One writer*: [`Writer`] and [`View`] exist under the table's mutex only, and stay in the thread
+//!    that has it. All that changes the table takes a writer by `&mut`, but that a number comes home, or
+//!    that another one takes its slot: there is an entry in the slot all the time, and nothing is freed.
 //!
 //! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.

@@ -135,7 +135,7 @@ impl<F: Form, S> Locked<'_, F, S> {
         &self.guard.1
     }
 
-    /// What the writer can look at, and what it keeps.
+    /// What the one who holds the lock sees, and what the writer keeps.
     #[inline(always)]
     pub(in crate::memory) fn view(&mut self) -> (View<'_, F>, &mut S) {
         let (book, state) = &mut *self.guard;

@@ -1,4 +1,5 @@
-//! What the one who holds the lock can look at.
+//! What the one who holds the lock sees, and the two changes that need no more than that: a number comes
+//! home, or another takes its slot.
 
 use super::super::lists::List;
 use super::super::policy::Mark;
@@ -11,6 +12,8 @@ use std::mem::needs_drop;
 
 /// An entry that has not left, and where it is.
 pub(in crate::memory) struct Located<'a, F: Form> {
+    /// Of its table.
+    shared: &'a Shared<F>,
     slot: Slot,
     cell: &'a Cell<F::Content>,
     at: F::At<'a>,
@@ -43,7 +46,8 @@ impl<'a, F: Form> Located<'a, F> {
     }
 }
 
-/// A table as the one who holds its lock sees it.
+/// A table as the one who holds its lock sees it. It exists under the lock only, and stays in its thread, since a
+/// [`Book`] is not for several at once.
 pub(in crate::memory) struct View<'a, F: Form> {
     pub(super) shared: &'a Shared<F>,
     pub(super) book: &'a Book<F>,
@@ -89,8 +93,8 @@ impl<'a, F: Form> View<'a, F> {
         is_it: impl IsIt<F::Key>,
     ) -> Option<Node<'a, F>> {
         let slots = &self.shared.slots;
-        // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut Writer` only, as buckets
-        // are changed by it only (3).
+        // SAFETY: a slot in the index holds an entry (1), and is emptied by `&mut Writer` only; nobody
+        // else changes buckets, as this thread has the lock (3).
         self.index().find(hash, move |bucket, turn| unsafe {
             F::find_still(bucket, slots, turn, hash, is_it)
         })
@@ -121,7 +125,7 @@ impl<'a, F: Form> View<'a, F> {
     pub(in crate::memory) fn locate(self, slot: Slot) -> Option<Located<'a, F>> {
         let cell = self.cell(slot)?;
         let listed = if F::IS_COPIED { self.place(slot, cell) } else { None };
-        Some(Located { slot, cell, at: F::at(listed, cell)? })
+        Some(Located { shared: self.shared, slot, cell, at: F::at(listed, cell)? })
     }
 
     /// What the entry of a slot says beside key and value, if one is there that has not left.
@@ -181,9 +185,9 @@ impl<'a, F: Form> View<'a, F> {
         self.book.stock.used(first)
     }
 
-    /// Stores a bare entry of a key that is not there in the slot of another, which leaves; the list of that one.
-    /// `None`, and nothing is done, if there is more to that one, if anybody is told what leaves, or if an index waits
-    /// to be freed.
+    /// Stores a bare entry of a key that is not there in the slot of another, which leaves; the list of
+    /// that one. `None`, and nothing is done, if there is more to that one, if anybody is told what
+    /// leaves, or if an index waits to be freed. Nothing may have changed since it was located.
     #[inline(always)]
     pub(in crate::memory) fn swap(
         self,
@@ -193,8 +197,11 @@ impl<'a, F: Form> View<'a, F> {
         value: &F::Value,
         list: List,
     ) -> Option<List> {
-        let Located { slot, cell, at } = leaver;
-        if !cell.is_bare() || !self.is_nobodys_business() || !self.are_slots_free_at_once() {
+        let Located { shared, slot, cell, at } = leaver;
+        // So there is memory for the slot, whoever asks.
+        let is_own = std::ptr::eq(shared, self.shared);
+        let is_unseen = self.is_nobodys_business() && self.are_slots_free_at_once();
+        if !is_own || !is_unseen || !cell.is_bare() {
             return None;
         }
         let place = F::listed(at)?;

@@ -139,7 +139,7 @@ pub(in crate::memory) enum Freeing {
     Now,
 }
 
-/// The one who may change a table.
+/// The one who may change a table, and all of it.
 pub(in crate::memory) struct Writer<'a, F: Form> {
     shared: &'a Shared<F>,
     book: &'a mut Book<F>,
