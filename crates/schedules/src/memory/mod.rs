@@ -115,6 +115,15 @@ impl<F: Kind> World<F> {
         view.swap(leaver, HASH, &key.into(), &value, List::Main).is_some()
     }
 
+    /// Writes a value where that of an entry stands; whether that was done.
+    fn rewrite(&self, key: u32, value: u32) -> bool {
+        let mut locked = self.table.lock();
+        let writer = locked.parts().0;
+        let view = writer.view();
+        let held = view.find(HASH, |held| *held == key.into()).expect("it is there");
+        view.rewrite(&held, &F::of(value, &self.alive)).is_some()
+    }
+
     fn remove(&self, key: u32, freeing: Freeing) {
         let mut removals = Removals::none();
         {
@@ -416,11 +425,13 @@ fn who_reads_what_is_swapped_sees_its_own_or_nothing() {
                 thread::spawn(move || {
                     assert!(world.swap(1, 8, 80));
                     assert!(world.swap(8, 1, 12));
+                    assert!(world.rewrite(1, 14) && world.rewrite(2, 22));
                     assert!(world.swap(7, 8, 82), "it is elsewhere");
                     world.remove(8, Freeing::Now);
                     // In the same slot, with a version.
                     world.put(8, 83);
                     assert!(!world.swap(8, 9, 90), "there is more to it");
+                    assert!(!world.rewrite(8, 84), "there is more to it");
                 })
             };
             let mut newest = [0; 10];
@@ -448,7 +459,8 @@ fn who_reads_what_is_swapped_sees_its_own_or_nothing() {
                 }
             }
             writer.join().unwrap();
-            assert_eq!([1, 7, 8, 9].map(|key| world.read(key)), [Some(12), None, Some(83), None]);
+            let left = [1, 2, 7, 8, 9].map(|key| world.read(key));
+            assert_eq!(left, [Some(14), Some(22), None, Some(83), None]);
         },
         5_000,
     );

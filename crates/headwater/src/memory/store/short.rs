@@ -5,7 +5,7 @@ use super::super::lists::List;
 use super::super::node::Weights;
 use super::super::policy::{Entries, Held};
 use super::super::table::{Form, Located, Slot, View};
-use super::State;
+use super::{State, list_of};
 use crate::Entry;
 
 /// How far a put came that has to go on.
@@ -59,8 +59,8 @@ impl<'a, F: Form> Entries<'a> for Seen<'a, F> {
 
 impl State {
     /// Stores an entry, if it is a number and nothing is out of the ordinary: there is no more to it
-    /// than key and value, its key is not there, and it takes the slot of another that has to leave,
-    /// to which there is no more either. So it is not where entries have weights, where hits keep an
+    /// than key and value, and it takes the slot of another to which there is no more either, that of
+    /// its own key or of who has to leave. So it is not where entries have weights, where hits keep an
     /// order, where somebody listens, and as long as anything in the store has an end (as absent
     /// entries have). Otherwise, how far that came. What left before and waits to be freed waits on.
     #[inline(always)]
@@ -78,9 +78,13 @@ impl State {
             || self.policy.is_none()
             || self.has_mortals()
             || !entry.is_bare()
-            || !view.lacks(hash) && view.has(hash, |held| held == key)
         {
             return Some(Begun::Nothing);
+        }
+        if !view.lacks(hash)
+            && let Some(known) = self.rewrite(view, hash, key, entry)
+        {
+            return if known { None } else { Some(Begun::Nothing) };
         }
         self.foresee(view, hash);
         self.foresee_victims(view);
@@ -102,6 +106,28 @@ impl State {
             return None;
         }
         Some(Begun::Admitted(list, leaver.map(Located::slot)))
+    }
+
+    /// Stores a value for a key that is there; `None` if it is not, and otherwise, whether that was done.
+    #[inline(never)]
+    fn rewrite<F: Form>(
+        &mut self,
+        view: View<'_, F>,
+        hash: u32,
+        key: &F::Key,
+        entry: &Entry<F::Value>,
+    ) -> Option<bool> {
+        let held = view.find(hash, |held| held == key)?;
+        if entry.value().and_then(|value| view.rewrite(&held, value)).is_none() {
+            return Some(false);
+        }
+        // All as the longer way has it.
+        let Self { policy, lists, weights, .. } = self;
+        lists.touch(list_of(&held.notes()), held.slot());
+        if let Some(policy) = policy {
+            policy.settle(lists, Seen { view, weights });
+        }
+        Some(true)
     }
 
     /// Asks ahead for the memory that a put of this hash will look at: nearly all of its time would go

@@ -242,7 +242,7 @@ fn a_store_that_swaps_keeps_what_one_keeps_that_does_not() {
     let hash = |key: u64| Within::short(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
     let clock = Clock::new(At(at(0)));
     let mut random = fastrand::Rng::with_seed(7);
-    let mut swapped = 0;
+    let (mut swapped, mut rewritten) = (0, 0);
     for step in 0..6_000 {
         // Some are wanted often, most seldom.
         let most = random.u64(1..200);
@@ -266,6 +266,7 @@ fn a_store_that_swaps_keeps_what_one_keeps_that_does_not() {
                         }
                         let new = Arrival { hash: hash(key), key, entry };
                         let now = Now::new(&clock);
+                        let was_there = store.view().find(hash(key), is_it).is_some();
                         // One of them goes the long way only.
                         let view = store.writer.view();
                         let begun = match number {
@@ -273,6 +274,7 @@ fn a_store_that_swaps_keeps_what_one_keeps_that_does_not() {
                             _ => store.state.put_shortly(view, new.hash, &new.key, &new.entry),
                         };
                         match begun {
+                            None if was_there => rewritten += 1,
                             None => swapped += 1,
                             Some(begun) => _ = store.put_further(begun, new, 1, &now),
                         }
@@ -286,7 +288,7 @@ fn a_store_that_swaps_keeps_what_one_keeps_that_does_not() {
         });
         assert_eq!(kept[0], kept[1]);
     }
-    assert!(swapped > 1_000, "{swapped}");
+    assert!(swapped > 1_000 && rewritten > 200, "{swapped}, {rewritten}");
     assert!(shelves[1].with(|store| store.state.stats.too_heavy) > 0);
 }
 

@@ -9,8 +9,9 @@
 //!    is emptied and used again only when everybody who read at that time has [moved on](records).
 //!    The same goes for an index that grew too small. For some numbers nobody is waited for: see below.
 //! 3. *One writer*: [`Writer`] and [`View`] exist under the table's mutex only, and stay in the thread
-//!    that has it. All that changes the table takes a writer by `&mut`, but that a number comes home, or
-//!    that another one takes its slot: there is an entry in the slot all the time, and nothing is freed.
+//!    that has it. All that changes the table takes a writer by `&mut`, but that a number comes home, has
+//!    another value, or that another one takes its slot: there is an entry in the slot all the time, and
+//!    nothing is freed.
 //!
 //! So a look-up sees each key either there or not, as it was at some moment while it ran: an entry
 //! that is replaced is replaced in its place, and an index that is replaced does not change any more.

@@ -1,5 +1,5 @@
-//! What the one who holds the lock sees, and the two changes that need no more than that: a number comes
-//! home, or another takes its slot.
+//! What the one who holds the lock sees, and the changes that need no more than that: a number comes
+//! home, has another value, or another takes its slot.
 
 use super::super::lists::List;
 use super::super::policy::Mark;
@@ -114,10 +114,17 @@ impl<'a, F: Form> View<'a, F> {
         self.index().home(hash).lacks(hash)
     }
 
-    /// Whether the entry of a key is there.
-    #[inline(never)]
-    pub(in crate::memory) fn has(self, hash: u32, is_it: impl IsIt<F::Key>) -> bool {
-        self.find(hash, is_it).is_some()
+    /// Writes a value in place of that of a bare entry, which has one use from now on. `None`, and nothing
+    /// is done, if there is more to the entry, or if anybody is told what leaves.
+    #[inline(always)]
+    pub(in crate::memory) fn rewrite(self, held: &Node<'_, F>, value: &F::Value) -> Option<()> {
+        if !F::is_bare(held) || !self.is_nobodys_business() {
+            return None;
+        }
+        let (bucket, place) = F::listed(self.locate(held.slot)?.at)?;
+        F::rewrite(bucket, place, value);
+        F::uses(held).set(1);
+        Some(())
     }
 
     /// The entry of a slot, if one is there that has not left.
