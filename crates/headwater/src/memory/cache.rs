@@ -306,8 +306,8 @@ macro_rules! face_of_memory {
             }
 
             /// A clone of the value of `key`, if a live entry is here that has one: a use, as
-            /// [`get`](Tier::get) is, that needs no `await`. `None` for an absent entry, too: what tells them apart is
-            /// [`with`](Self::with).
+            /// [`get`](Tier::get) is, that needs no `await`. `None` for an absent entry, too: what tells
+            /// them apart is [`with`](Self::with).
             ///
             /// ```
             /// use headwater::MemoryCache;

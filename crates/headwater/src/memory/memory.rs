@@ -360,7 +360,8 @@ impl<K: ?Sized + Key, V: Value> Memory<K, V> {
         each!(&self.kept, all => self.put_in(all.of(hash), hash, key, entry, weight))
     }
 
-    /// The same in one of the tables. What is compiled into each of the two who store is what most puts need.
+    /// The same in one of the tables. What is compiled into each of the two who store is what most puts
+    /// need.
     #[inline(always)]
     fn put_in<F: Keeps<K, V>>(
         &self,

@@ -357,10 +357,6 @@ where
         unreachable!("it is not listed whole")
     }
 
-    fn rewrite(_: &Tagged, _: usize, _: &V) {
-        unreachable!("it is not listed whole")
-    }
-
     fn whereabouts(key: &K::Owned) -> Hint {
         // What a key has of its own stays where it is when the key is moved into its slot.
         Hint::of::<K>(key.borrow())

@@ -179,9 +179,6 @@ pub(in crate::memory) trait Form: Sized + 'static {
     /// What is listed of a bare entry in this slot.
     fn bare(slot: Slot, key: &Self::Key, value: &Self::Value) -> <Self::Bucket as Bucket>::Item;
 
-    /// Writes another value for what is listed whole in this place.
-    fn rewrite(bucket: &Self::Bucket, place: usize, value: &Self::Value);
-
     /// Where a key is, as far as that is not its slot. May panic, as what users have written may.
     fn whereabouts(key: &Self::Key) -> Self::Whereabouts;
 

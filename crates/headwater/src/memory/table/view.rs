@@ -46,8 +46,8 @@ impl<'a, F: Form> Located<'a, F> {
     }
 }
 
-/// A table as the one who holds its lock sees it. It exists under the lock only, and stays in its thread, since a
-/// [`Book`] is not for several at once.
+/// A table as the one who holds its lock sees it. It exists under the lock only, and stays in its
+/// thread, since a [`Book`] is not for several at once.
 pub(in crate::memory) struct View<'a, F: Form> {
     pub(super) shared: &'a Shared<F>,
     pub(super) book: &'a Book<F>,
@@ -121,8 +121,9 @@ impl<'a, F: Form> View<'a, F> {
         if !F::is_bare(held) || !self.is_nobodys_business() {
             return None;
         }
-        let (bucket, place) = F::listed(self.locate(held.slot)?.at)?;
-        F::rewrite(bucket, place, value);
+        let Located { slot, cell, at, .. } = self.locate(held.slot)?;
+        let (bucket, place) = F::listed(at)?;
+        bucket.replace(place, cell.hash(), F::bare(slot, held.key(), value));
         F::uses(held).set(1);
         Some(())
     }

@@ -519,11 +519,6 @@ impl Form for Within {
         Listed { slot, key: *key, value: *value, is_special: false, uses: 0 }
     }
 
-    #[inline(always)]
-    fn rewrite(bucket: &Inlined, place: usize, value: &u64) {
-        bucket.change(|| bucket.pairs[place].value.store(*value, Ordering::Relaxed));
-    }
-
     fn whereabouts(_: &u64) {}
 
     unsafe fn keep(cell: &Cell<()>, slot: Slot, key: u64, value: Option<u64>, (): ()) -> Listed {
