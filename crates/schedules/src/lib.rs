@@ -39,6 +39,7 @@ use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Poll, Waker};
 use sync::{Arc, Mutex};
 
@@ -110,12 +111,18 @@ impl Cache {
 
     async fn fetch(self: &Arc<Self>, keys: &[u32]) -> Vec<Result<usize>> {
         let keys: Vec<Hashed<&u32>> = keys.iter().map(Hashed::new).collect();
-        let request =
-            Request { options: fetcher::FetchOptions::new(), floor: None, now: Moment::START };
+        let request = Request {
+            options: fetcher::FetchOptions::new(),
+            floor: None,
+            now: Some(Moment::START),
+        };
         let mut boarding = self.flights.board(&keys, &request, |key| self.look(**key.key()));
         boarding.depart(|id, keys| Arc::clone(self).load(id, keys));
-        let entries = boarding.landed().await.into_iter();
-        entries.map(|entry: Result<Entry<usize>>| entry.and_then(Entry::into_outcome)).collect()
+        let outcomes: Few<Result<Entry<usize>>> = match &keys[..] {
+            [_] => Few::from([boarding.landed_alone().await]),
+            _ => boarding.landed().await,
+        };
+        outcomes.into_iter().map(|entry| entry.and_then(Entry::into_outcome)).collect()
     }
 
     fn load(
@@ -129,10 +136,10 @@ impl Cache {
             self.gate.passed().await;
             yield_now().await;
             for key in keys.iter() {
-                self.flights.commit(id, key, || self.tier.lock().insert(*key.key(), read));
+                self.flights.commit(id, key, |key| self.tier.lock().insert(*key.key(), read));
             }
             let outcomes = keys.iter().map(|_| Ok(Entry::found(read))).collect();
-            Landing { outcomes, filling: Few::new(), at: Moment::START }
+            Landing { outcomes, settled: Few::new(), at: Moment::START }
         })
     }
 
@@ -159,6 +166,35 @@ fn many_threads_share_one_load() {
             }
             // At most one load for the first key alone, and one for what is left of the pair.
             assert!(cache.loads.load(SeqCst) <= 2);
+        },
+        2_000,
+    );
+}
+
+#[test]
+fn a_load_that_cannot_be_made_strands_nobody() {
+    shuttle::check_random(
+        || {
+            let cache = Cache::open();
+            let own = Arc::clone(&cache);
+            let other = thread::spawn(move || block_on(own.fetch(&[1])));
+            let failed = catch_unwind(AssertUnwindSafe(|| {
+                let request =
+                    Request { options: fetcher::FetchOptions::new(), floor: None, now: None };
+                let keys = [Hashed::new(&1)];
+                let look = |key: Hashed<&u32>| cache.look(**key.key());
+                // Without the hook that would print it.
+                cache
+                    .flights
+                    .board(&keys, &request, look)
+                    .depart(|_, _| resume_unwind(Box::new(())))
+            }));
+            let is_panic = |outcome: &Result<usize>| {
+                outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Panicked)
+            };
+            let outcome = other.join().unwrap().remove(0);
+            assert!(matches!(outcome, Ok(0)) || failed.is_err() && is_panic(&outcome));
+            assert!(matches!(block_on(cache.fetch(&[1]))[..], [Ok(0)]));
         },
         2_000,
     );

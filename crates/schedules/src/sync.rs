@@ -5,7 +5,7 @@ pub(crate) use shuttle::sync::atomic::{
 };
 pub(crate) use shuttle::sync::{Arc, MutexGuard};
 pub(crate) use shuttle::thread_local;
-// Set once, by the one thread that polls the load: nothing to explore.
+// What is set takes no step in which others could come in: nothing to explore.
 pub(crate) use std::sync::OnceLock;
 
 /// Lets others come in.

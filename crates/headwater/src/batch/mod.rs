@@ -224,7 +224,7 @@ impl<A: Ask> Batcher<A> {
     async fn ask_as(&self, node: &Arc<Node>, keys: &[&A::Key]) -> Vec<Result<A::Answer>> {
         let mut load = pin!(AssertUnwindSafe(self.other.ask(keys)).catch_unwind());
         let outcomes = poll_fn(|context| {
-            let _entered = enter(node);
+            let _entered = enter(Arc::clone(node) as _);
             load.as_mut().poll(context)
         });
         outcomes.await.unwrap_or_else(|panic| {

@@ -55,6 +55,12 @@ pub trait Cache: Fetcher {
         entry: Entry<Self::Value>,
     ) -> impl Future<Output = Result<Entry<Self::Value>>> + Send;
 
+    /// Whether nothing that it answers with is kept, here or further below, so that no change has anything to
+    /// wait for. The provided method says no, which is always right.
+    fn keeps_nothing(&self) -> bool {
+        false
+    }
+
     /// As [`fetch_entry`](Fetcher::fetch_entry), which the provided method asks.
     fn fetch_through(
         &self,

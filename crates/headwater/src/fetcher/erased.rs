@@ -46,6 +46,7 @@ trait DynCache<K: ?Sized + Key, V: Value>: DynFetcher<K, V> {
     -> BoxFuture<'a, Result<()>>;
     fn clear_dyn(&self) -> BoxFuture<'_, Result<()>>;
     fn stats_dyn(&self) -> Stats;
+    fn keeps_nothing_dyn(&self) -> bool;
     fn attach_dyn(&self, above: Weak<dyn Above<K>>);
 }
 
@@ -128,6 +129,10 @@ impl<C: Cache> DynCache<C::Key, C::Value> for C {
 
     fn stats_dyn(&self) -> Stats {
         self.stats()
+    }
+
+    fn keeps_nothing_dyn(&self) -> bool {
+        self.keeps_nothing()
     }
 
     fn attach_dyn(&self, above: Weak<dyn Above<C::Key>>) {
@@ -273,6 +278,10 @@ impl<K: ?Sized + Key, V: Value> Cache for BoxCache<K, V> {
 
     fn stats(&self) -> Stats {
         self.0.stats_dyn()
+    }
+
+    fn keeps_nothing(&self) -> bool {
+        self.0.keeps_nothing_dyn()
     }
 
     fn attach(&self, above: Weak<dyn Above<K>>) {

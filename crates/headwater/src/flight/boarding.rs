@@ -1,10 +1,13 @@
-use super::ride::{Flight, Landing, Ride};
+use super::ride::{Flight, Landing, Ride, UnderWay};
 use super::table::{FlightId, Flights, MAX_DEPTH, Request};
 use crate::sync::Arc;
 use crate::{Entry, Error, ErrorKind, Hashed, Result};
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 /// One thing per key or per ride, of which there is nearly always one.
 pub(crate) type Few<T> = SmallVec<[T; 1]>;
@@ -38,6 +41,8 @@ where
 /// A flight that the caller opened and whose load it has to state.
 struct Opened<K> {
     keys: Few<Hashed<K>>,
+    /// All of them, when no more will come.
+    all: Option<Arc<[Hashed<K>]>>,
     /// Index of its ride.
     ride: usize,
 }
@@ -67,12 +72,28 @@ where
     ) -> usize {
         let Some(opened) = &mut self.opened else { return 0 };
         let flight = &self.rides[opened.ride].flight;
-        let keys = shared(std::mem::take(&mut opened.keys));
-        flight.list(Arc::clone(&keys));
+        let all = opened.all.insert(shared(std::mem::take(&mut opened.keys)));
+        let load = load(flight.id, Arc::clone(all));
+        let keys = self.opened.take().and_then(|opened| opened.all).unwrap_or_default();
         let count = keys.len();
-        flight.depart(load(flight.id, keys));
-        self.opened = None;
+        flight.depart(UnderWay { keys, load });
         count
+    }
+
+    /// Waits for the outcome of the caller's key, which has to be the only one.
+    ///
+    /// # Cancellation
+    /// Leaves the flight.
+    pub(crate) fn landed_alone(mut self) -> Trip<K, V> {
+        let outcome = match (self.keys.pop(), self.rides.pop()) {
+            (Some(Boarded::Riding { place, .. }), Some(ride)) => {
+                return Trip::Riding { ride, place };
+            }
+            (Some(Boarded::Hit(entry)), _) => Ok(entry),
+            (Some(Boarded::Refused(error)), _) => Err(error),
+            _ => Err(Error::new(ErrorKind::Unexpected, "a key was left out")),
+        };
+        Trip::Over(Some(Box::new(outcome)))
     }
 
     /// Waits until every flight has landed; the outcomes by the places of the caller's keys.
@@ -111,15 +132,15 @@ where
             return Ok((flight, opened.ride, opened.keys.len()));
         }
         let (flight, mut ride) = flights.open(request);
-        ride.waiting = flight.node.wait();
-        if flight.node.depth() > MAX_DEPTH {
+        ride.waiting = flight.wait();
+        if flight.depth() > MAX_DEPTH {
             return Err(Error::new(
                 ErrorKind::Reentrant,
                 format!("loads that fetch are nested more than {MAX_DEPTH} deep"),
             ));
         }
         let ride = self.keep(ride);
-        self.opened = Some(Opened { keys: Few::new(), ride });
+        self.opened = Some(Opened { keys: Few::new(), all: None, ride });
         Ok((flight, ride, 0))
     }
 
@@ -134,7 +155,7 @@ where
         if let Some(ride) = self.known(ride.flight.id) {
             return Boarded::Riding { ride, place };
         }
-        ride.waiting = ride.flight.node.wait();
+        ride.waiting = ride.flight.wait();
         if let Some(waiting) = &ride.waiting {
             if waiting.is_circular() {
                 return Boarded::Refused(Error::new(
@@ -164,6 +185,42 @@ where
     }
 }
 
+/// The way of one key to its outcome. It is small, so that it needs no box.
+pub(crate) enum Trip<K, V>
+where
+    K: Clone + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Riding { ride: Ride<K, V>, place: usize },
+    Over(Option<Box<Result<Entry<V>>>>),
+}
+
+impl<K, V> Future for Trip<K, V>
+where
+    K: Clone + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    type Output = Result<Entry<V>>;
+
+    /// Out of the way, so that the code of a hit stays small.
+    #[cold]
+    #[inline(never)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Riding { ride, place } => {
+                ready!(ride.poll_unpin(context));
+                let outcome = Flight::outcome(&mut ride.flight, *place);
+                *self = Self::Over(None);
+                Poll::Ready(outcome)
+            }
+            Self::Over(outcome) => match outcome.take() {
+                Some(outcome) => Poll::Ready(*outcome),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
 /// The same keys, in one allocation.
 fn shared<K>(keys: Few<K>) -> Arc<[K]> {
     match keys.into_inner() {
@@ -181,6 +238,6 @@ where
         let Some(opened) = self.opened.take() else { return };
         let Some(ride) = self.rides.get(opened.ride) else { return };
         let error = Error::new(ErrorKind::Panicked, "while keys were looked up together");
-        ride.fail(shared(opened.keys), &error);
+        ride.fail(opened.all.as_deref().unwrap_or(&opened.keys), &error);
     }
 }

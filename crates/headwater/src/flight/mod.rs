@@ -24,7 +24,7 @@ mod ride;
 mod scope;
 mod table;
 
-pub(crate) use boarding::{Boarded, Few};
+pub(crate) use boarding::{Boarded, Boarding, Few, Trip};
 pub(crate) use ride::{Landing, panicked};
 pub(crate) use scope::{Node, current_node, enter, hold_while, is_held};
 pub(crate) use table::{FlightId, Flights, Heirs, LATE_AFTER, Request};

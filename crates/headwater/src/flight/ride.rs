@@ -1,48 +1,53 @@
 use super::boarding::Few;
-use super::scope::{Node, Waiting, enter};
+use super::scope::{Loading, Node, Waiting, current_node, enter};
 use super::table::{FlightId, Flights, Request};
 use crate::sync::{Arc, Mutex, OnceLock};
 use crate::{Entry, Error, ErrorKind, Hashed, Moment, Result};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::task::{ArcWake, waker};
+use futures_util::task::{ArcWake, waker_ref};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// How a load ended: one outcome per key, and which keys stay registered because their fill goes on
-/// behind the caller's back (until it ended, others may have the outcome from the flight). The keys
-/// that are not told are not being stored.
+/// How a load ended: one outcome per key, and of which keys it is not the landing that ends the
+/// registration: the load has done so, or their fill goes on behind the caller's back, and will (until
+/// then, others may have the outcome from the flight). Of keys that are not told, it is.
 pub(crate) struct Landing<V> {
     pub(crate) outcomes: Few<Result<Entry<V>>>,
-    pub(crate) filling: Few<bool>,
+    pub(crate) settled: Few<bool>,
     /// When it ended.
     pub(crate) at: Moment,
+}
+
+/// A load, and the keys that are registered for it.
+pub(super) struct UnderWay<K, V> {
+    pub(super) keys: Arc<[Hashed<K>]>,
+    pub(super) load: BoxFuture<'static, Landing<V>>,
 }
 
 /// One load of one or more keys.
 pub(crate) struct Flight<K, V> {
     pub(super) id: FlightId,
     pub(super) request: Request,
-    pub(super) node: Arc<Node>,
-    keys: OnceLock<Arc<[Hashed<K>]>>,
+    node: OnceLock<Arc<Node>>,
     outcomes: OnceLock<(Few<Result<Entry<V>>>, Moment)>,
-    state: Mutex<State<V>>,
+    state: Mutex<State<K, V>>,
 }
 
-struct State<V> {
-    load: Load<V>,
+struct State<K, V> {
+    load: Load<K, V>,
     /// How many rides there are; a flight without any is abandoned.
     riders: usize,
     seats: Seats,
 }
 
 /// Where the load is.
-enum Load<V> {
+enum Load<K, V> {
     /// Keys are still being registered.
     Boarding,
     /// Nobody polls it just now.
-    Idle(BoxFuture<'static, Landing<V>>),
+    Idle(UnderWay<K, V>),
     /// Somebody polls it; `woken` tells whether it was woken meanwhile.
     Polled { woken: bool },
     /// It ended; the outcomes are there.
@@ -71,9 +76,9 @@ impl Seats {
         self.wakers[seat].take()
     }
 
-    /// Puts a waker into a seat, and hands out the one that was there.
-    fn wait(&mut self, seat: usize, waker: Waker) -> Option<Waker> {
-        self.wakers[seat].replace(waker)
+    /// Puts a waker into a seat, in exchange for the one that was there.
+    fn wait(&mut self, seat: usize, waker: &mut Option<Waker>) {
+        std::mem::swap(&mut self.wakers[seat], waker);
     }
 
     fn take_wakers(&mut self) -> Few<Waker> {
@@ -82,16 +87,33 @@ impl Seats {
 }
 
 impl<K, V> Flight<K, V> {
-    pub(super) fn boarding(id: FlightId, request: Request) -> Self {
-        let state = State { load: Load::Boarding, riders: 0, seats: Seats::default() };
-        Self {
+    /// A flight with one rider, and its seat.
+    pub(super) fn boarding(id: FlightId, request: Request) -> (Self, usize) {
+        let mut seats = Seats::default();
+        let seat = seats.take_one();
+        let state = State { load: Load::Boarding, riders: 1, seats };
+        let flight = Self {
             id,
             request,
-            node: Arc::default(),
-            keys: OnceLock::new(),
+            node: OnceLock::new(),
             outcomes: OnceLock::new(),
             state: Mutex::new(state),
-        }
+        };
+        (flight, seat)
+    }
+
+    /// Notes that the current load, if there is one, waits for this one until the result is dropped.
+    pub(super) fn wait(&self) -> Option<Waiting> {
+        Some(Waiting::new(current_node()?, Arc::clone(self.own_node())))
+    }
+
+    /// How many loads at the most stand one inside the other above this one.
+    pub(super) fn depth(&self) -> usize {
+        self.node.get().map_or(0, |node| node.depth())
+    }
+
+    fn own_node(&self) -> &Arc<Node> {
+        self.node.get_or_init(Arc::default)
     }
 
     /// Takes a seat, unless everybody has left.
@@ -104,23 +126,14 @@ impl<K, V> Flight<K, V> {
         Some(state.seats.take_one())
     }
 
-    /// All keys are registered: these.
-    pub(super) fn list(&self, keys: Arc<[Hashed<K>]>) {
-        let _ = self.keys.set(keys);
-    }
-
-    /// `load` may begin.
-    pub(super) fn depart(&self, load: BoxFuture<'static, Landing<V>>) {
+    /// All keys are registered, and the load may begin.
+    pub(super) fn depart(&self, load: UnderWay<K, V>) {
         let wakers = {
             let mut state = self.state.lock();
             state.load = Load::Idle(load);
             state.seats.take_wakers()
         };
         wakers.into_iter().for_each(Waker::wake);
-    }
-
-    pub(super) fn keys(&self) -> &[Hashed<K>] {
-        self.keys.get().map_or(&[], |keys| keys)
     }
 
     /// The outcome of the key in place `place`, once it landed. It is cloned, unless nobody else
@@ -157,6 +170,12 @@ impl<K, V> Flight<K, V> {
     }
 }
 
+impl<K: Send + Sync, V: Send + Sync> Loading for Flight<K, V> {
+    fn node(self: Arc<Self>) -> Arc<Node> {
+        Arc::clone(self.own_node())
+    }
+}
+
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ArcWake for Flight<K, V> {
     /// Wakes everybody who waits: the first of them to be polled goes on with the load.
     fn wake_by_ref(flight: &Arc<Self>) {
@@ -185,6 +204,8 @@ where
     pub(super) waiting: Option<Waiting>,
     /// Whether it goes on in the background for riders who all left.
     pub(super) is_heir: bool,
+    /// Whether it has seen the flight land.
+    pub(super) is_over: bool,
 }
 
 impl<K, V> Ride<K, V>
@@ -193,26 +214,17 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// Takes the load out for a poll, if it is there; otherwise waits to be woken.
-    fn take_load(&self, waker: &Waker) -> Turn<V> {
-        // Cloned before the lock and dropped after it: a waker may be more than a pointer.
-        let waker = waker.clone();
-        let before;
-        let turn = {
-            let mut state = self.flight.state.lock();
-            if matches!(state.load, Load::Landed) {
-                return Turn::Over;
-            }
-            before = state.seats.wait(self.seat, waker);
-            match std::mem::replace(&mut state.load, Load::Polled { woken: false }) {
-                Load::Idle(load) => Turn::Poll(load),
-                other => {
-                    state.load = other;
-                    Turn::Wait
-                }
-            }
-        };
-        drop(before);
-        turn
+    fn take_load(&self, waker: &mut Option<Waker>) -> Turn<K, V> {
+        let mut state = self.flight.state.lock();
+        match std::mem::replace(&mut state.load, Load::Polled { woken: false }) {
+            Load::Idle(load) => return Turn::Poll(load),
+            other => state.load = other,
+        }
+        if matches!(state.load, Load::Landed) {
+            return Turn::Over;
+        }
+        state.seats.wait(self.seat, waker);
+        Turn::Wait
     }
 
     /// Polls the load; what a panic leaves behind is an error for everybody.
@@ -220,41 +232,41 @@ where
         &self,
         load: &mut BoxFuture<'static, Landing<V>>,
     ) -> Poll<Result<Landing<V>, Error>> {
-        let waker = waker(Arc::clone(&self.flight));
-        let _entered = enter(&self.flight.node);
+        let waker = waker_ref(&self.flight);
+        let _entered = enter(Arc::clone(&self.flight) as _);
         AssertUnwindSafe(load)
             .catch_unwind()
             .poll_unpin(&mut Context::from_waker(&waker))
             .map_err(|panic| panicked(panic.as_ref()))
     }
 
-    /// Puts the load back; whoever was polled meanwhile could not take it and is woken again.
-    fn put_back(&self, load: BoxFuture<'static, Landing<V>>) {
+    /// Puts the load back and waits to be woken. If the load was woken while it was polled, everybody is: who
+    /// was polled meanwhile could not take it.
+    fn put_back(&self, load: UnderWay<K, V>, waker: &mut Option<Waker>) {
         let wakers = {
             let mut state = self.flight.state.lock();
             let was_woken = matches!(state.load, Load::Polled { woken: true });
             state.load = Load::Idle(load);
+            state.seats.wait(self.seat, waker);
             if was_woken { state.seats.take_wakers() } else { Few::new() }
         };
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Ends a flight that has not departed: everybody who boarded gets `error`.
-    pub(super) fn fail(&self, keys: Arc<[Hashed<K>]>, error: &Error) {
-        self.flight.list(keys);
-        self.land(Err(error.clone()));
+    pub(super) fn fail(&self, keys: &[Hashed<K>], error: &Error) {
+        self.land(keys, Err(error.clone()));
     }
 
-    fn land(&self, landing: Result<Landing<V>, Error>) {
-        let keys = self.flight.keys();
+    fn land(&self, keys: &[Hashed<K>], landing: Result<Landing<V>, Error>) {
         let landing = landing.unwrap_or_else(|error| Landing {
             outcomes: keys.iter().map(|_| Err(error.clone())).collect(),
-            filling: Few::new(),
+            settled: Few::new(),
             at: Moment::START,
         });
         self.flight.land(landing.outcomes, landing.at);
         for (place, key) in keys.iter().enumerate() {
-            if !landing.filling.get(place).copied().unwrap_or(false) {
+            if !landing.settled.get(place).copied().unwrap_or(false) {
                 self.flights.retire(self.flight.id, key);
             }
         }
@@ -262,10 +274,10 @@ where
 }
 
 /// What there is to do for a ride that is polled.
-enum Turn<V> {
+enum Turn<K, V> {
     Over,
     Wait,
-    Poll(BoxFuture<'static, Landing<V>>),
+    Poll(UnderWay<K, V>),
 }
 
 /// The error of whoever waited for something that panicked.
@@ -285,22 +297,22 @@ where
 {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut load = match self.take_load(context.waker()) {
-            Turn::Over => return Poll::Ready(()),
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // Cloned before the lock and dropped after it: a waker may be more than a pointer.
+        let waker = &mut Some(context.waker().clone());
+        match self.take_load(waker) {
+            Turn::Over => {}
             Turn::Wait => return Poll::Pending,
-            Turn::Poll(load) => load,
-        };
-        match self.poll_load(&mut load) {
-            Poll::Ready(landing) => {
-                self.land(landing);
-                Poll::Ready(())
-            }
-            Poll::Pending => {
-                self.put_back(load);
-                Poll::Pending
-            }
+            Turn::Poll(mut under_way) => match self.poll_load(&mut under_way.load) {
+                Poll::Ready(landing) => self.land(&under_way.keys, landing),
+                Poll::Pending => {
+                    self.put_back(under_way, waker);
+                    return Poll::Pending;
+                }
+            },
         }
+        self.is_over = true;
+        Poll::Ready(())
     }
 }
 
@@ -310,6 +322,10 @@ where
     V: Clone + Send + Sync + 'static,
 {
     fn drop(&mut self) {
+        // Nobody asks any more who rides on a flight that has landed.
+        if self.is_over {
+            return;
+        }
         let mut left_behind = None;
         let mut heir = None;
         let own_waker = {
@@ -324,7 +340,10 @@ where
                 state.riders = 1;
                 heir = Some(state.seats.take_one());
             } else if is_abandoned {
-                left_behind = Some(std::mem::replace(&mut state.load, Load::Abandoned));
+                left_behind = match std::mem::replace(&mut state.load, Load::Abandoned) {
+                    Load::Idle(under_way) => Some(under_way),
+                    _ => None,
+                };
             }
             own_waker
         };
@@ -336,10 +355,11 @@ where
                 seat,
                 waiting: None,
                 is_heir: true,
+                is_over: false,
             });
         }
-        if let Some(load) = left_behind {
-            self.flight.keys().iter().for_each(|key| self.flights.retire(self.flight.id, key));
+        if let Some(UnderWay { keys, load }) = left_behind {
+            keys.iter().for_each(|key| self.flights.retire(self.flight.id, key));
             drop(load);
         }
     }

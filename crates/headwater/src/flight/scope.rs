@@ -1,16 +1,28 @@
 //! Loads that fetch: who waits for whom, so that a circle is refused instead of waiting for ever.
 //!
-//! Each flight has a [`Node`]. While a flight's load is polled, its node is this thread's current
-//! one; a fetch made by the load then waits *on behalf of* that node, and says so to the flight
-//! that it waits for. A flight that is found among those that wait for the current node, however
-//! far, would wait for itself.
+//! A flight has a [`Node`], from when somebody asks for it: most loads fetch nothing. While a flight's
+//! load is polled, it is this thread's current one; a fetch made by the load then waits *on behalf of* its
+//! node, and says so to the flight that it waits for. A flight that is found among those that wait for the
+//! current node, however far, would wait for itself.
 
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, thread_local};
 use hashbrown::{HashMap, HashSet};
 use std::any::Any;
 use std::cell::RefCell;
 
-thread_local!(static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) });
+thread_local!(static CURRENT: RefCell<Option<Arc<dyn Loading>>> = const { RefCell::new(None) });
+
+/// Something that loads.
+pub(crate) trait Loading: Send + Sync {
+    /// What it is among loads, always the same.
+    fn node(self: Arc<Self>) -> Arc<Node>;
+}
+
+impl Loading for Node {
+    fn node(self: Arc<Self>) -> Arc<Node> {
+        self
+    }
+}
 
 /// A load among loads.
 #[derive(Default)]
@@ -62,13 +74,6 @@ impl Node {
         Holding { node: Arc::clone(self), id }
     }
 
-    /// Notes that the current load, if there is one, waits for `self` until the result is dropped.
-    pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
-        let waiter = current_node()?;
-        self.add_waiter(Arc::clone(&waiter));
-        Some(Waiting { waiter, on: Arc::clone(self) })
-    }
-
     /// Every load that waits for `self`, itself first.
     fn ancestry(self: &Arc<Self>) -> Vec<Arc<Node>> {
         let mut known: HashSet<usize> = HashSet::from_iter([address(self)]);
@@ -91,6 +96,12 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    /// Notes that one load waits for another until the result is dropped.
+    pub(crate) fn new(waiter: Arc<Node>, on: Arc<Node>) -> Self {
+        on.add_waiter(Arc::clone(&waiter));
+        Self { waiter, on }
+    }
+
     /// Whether the load that is waited for waits, directly or not, for the one that waits.
     pub(crate) fn is_circular(&self) -> bool {
         self.waiter.ancestry().iter().any(|node| Arc::ptr_eq(node, &self.on))
@@ -124,21 +135,21 @@ fn address(node: &Arc<Node>) -> usize {
 
 /// The load that is being polled on this thread.
 pub(crate) fn current_node() -> Option<Arc<Node>> {
-    CURRENT.with(|current| current.borrow().clone())
+    Some(CURRENT.with(|current| current.borrow().clone())?.node())
 }
 
-/// Makes `node` the current one until the result is dropped.
-pub(crate) fn enter(node: &Arc<Node>) -> Entered {
-    Entered(CURRENT.with(|current| current.replace(Some(Arc::clone(node)))))
+/// Makes a load the current one until the result is dropped.
+pub(crate) fn enter(load: Arc<dyn Loading>) -> Entered {
+    Entered(CURRENT.with(|current| current.replace(Some(load))))
 }
 
-/// Restores the node that was current before.
-pub(crate) struct Entered(Option<Arc<Node>>);
+/// Restores the load that was current before.
+pub(crate) struct Entered(Option<Arc<dyn Loading>>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let before = self.0.take();
-        CURRENT.with(|current| current.replace(before));
+        drop(CURRENT.with(|current| current.replace(before)));
     }
 }
 

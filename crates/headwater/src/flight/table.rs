@@ -31,8 +31,8 @@ pub(crate) struct Request {
     pub(crate) options: FetchOptions,
     /// The earliest load time that the call accepts.
     pub(crate) floor: Option<Moment>,
-    /// When the call was made.
-    pub(crate) now: Moment,
+    /// When the call was made; `None` where nothing that has landed is an answer any more.
+    pub(crate) now: Option<Moment>,
 }
 
 impl Request {
@@ -43,8 +43,8 @@ impl Request {
 
     /// Whether the outcome of a load that has ended, and whose fill goes on, answers this call.
     fn accepts_landed<V>(&self, outcome: &Result<Entry<V>>, at: Moment) -> bool {
-        let Ok(entry) = outcome else { return false };
-        self.now - at < LATE_AFTER && entry.is_live(self.now) && is_young(entry, self.floor)
+        let (Ok(entry), Some(now)) = (outcome, self.now) else { return false };
+        now - at < LATE_AFTER && entry.is_live(now) && is_young(entry, self.floor)
     }
 }
 
@@ -175,25 +175,26 @@ where
             seat,
             waiting: None,
             is_heir: false,
+            is_over: false,
         }
     }
 
     /// A new flight, and the first ride on it.
     pub(super) fn open(self: &Arc<Self>, request: &Request) -> (Arc<Flight<K, V>>, Ride<K, V>) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let flight = Arc::new(Flight::boarding(id, request.clone()));
-        let seat = flight.take_seat().unwrap_or_default();
+        let (flight, seat) = Flight::boarding(id, request.clone());
+        let flight = Arc::new(flight);
         let ride = self.ride(&flight, seat);
         (flight, ride)
     }
 
-    /// Ends the registration of `key` to the flight `id` and runs `fill`, both in one critical
-    /// section; `None` if the key is not, or no longer, registered to it.
+    /// Ends the registration of `key` to the flight `id` and runs `fill` with the key as it was registered,
+    /// both in one critical section; `None` if the key is not, or no longer, registered to it.
     pub(crate) fn commit<R>(
         &self,
         id: FlightId,
         key: &Hashed<K>,
-        fill: impl FnOnce() -> R,
+        fill: impl FnOnce(Hashed<K>) -> R,
     ) -> Option<R> {
         let shard = self.shard(key.hash());
         let mut registered = shard.registered.lock();
@@ -201,11 +202,13 @@ where
         if slot.get().flight.id != id {
             return None;
         }
-        let (gone, _) = slot.remove();
-        let filled = fill();
-        shard.commits.fetch_add(1, Ordering::Release);
+        let (Registered { key, flight, .. }, _) = slot.remove();
+        let filled = fill(key);
+        // By who has the lock only.
+        let commits = shard.commits.load(Ordering::Relaxed);
+        shard.commits.store(commits + 1, Ordering::Release);
         drop(registered);
-        drop(gone);
+        drop(flight);
         Some(filled)
     }
 
@@ -218,7 +221,7 @@ where
 
     /// Ends the registration of `key` to the flight `id`, if it still is.
     pub(crate) fn retire(&self, id: FlightId, key: &Hashed<K>) {
-        let _ = self.commit(id, key, || ());
+        let _gone = self.commit(id, key, |key| key);
     }
 
     /// Ends the registration of `key` to whichever flight, and runs `change`, both in one critical

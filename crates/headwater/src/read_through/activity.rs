@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     count: AtomicUsize,
+    /// Somebody waits, or has waited, until nothing is under way.
+    awaited: AtomicBool,
     ended: AtomicBool,
     quiet: Notify,
     over: Notify,
@@ -20,8 +22,20 @@ pub(super) struct Activity {
 impl Activity {
     /// Notes so many things under way until the result is dropped.
     pub(super) fn begin(self: &Arc<Self>, things: usize) -> Active {
-        self.count.fetch_add(things, SeqCst);
+        self.add(things);
         Active(Arc::clone(self), things)
+    }
+
+    /// Notes so many things under way until they are [taken back](Self::take_back).
+    pub(super) fn add(&self, things: usize) {
+        self.count.fetch_add(things, SeqCst);
+    }
+
+    pub(super) fn take_back(&self, things: usize) {
+        // In one order for all: either this sees that somebody waits, or who waits sees the count.
+        if self.count.fetch_sub(things, SeqCst) == things && self.awaited.load(SeqCst) {
+            self.quiet.notify_waiters();
+        }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -36,6 +50,7 @@ impl Activity {
     /// Waits until nothing is under way, but for no longer than `limit`. Returns how many things
     /// still were, which are told to give up.
     pub(super) async fn end(&self, clock: &Clock, limit: Duration) -> usize {
+        self.awaited.store(true, SeqCst);
         let quiet = pin!(async {
             loop {
                 let quiet = self.quiet.notified();
@@ -72,8 +87,6 @@ pub(super) struct Active(Arc<Activity>, usize);
 
 impl Drop for Active {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(self.1, SeqCst) == self.1 {
-            self.0.quiet.notify_waiters();
-        }
+        self.0.take_back(self.1);
     }
 }

@@ -20,26 +20,46 @@ where
 {
     pub(super) async fn invalidate(self: &Arc<Self>, keys: &[Hashed<&T::Key>]) -> Result<()> {
         self.check_open()?;
-        let mut seen = HashedSet::with_capacity_and_hasher(keys.len(), Default::default());
-        let keys: Vec<_> = keys.iter().copied().filter(|key| seen.insert(*key)).collect();
-        // At once, because the slower tiers may take their time.
-        self.supersede(&keys);
-        let _turn = self.turn(&keys).await?;
-        let below = self.next.invalidate_through(&keys).await;
-        let own = self.remove_here(&keys).await;
+        let unique: Vec<_>;
+        let keys = match keys {
+            [] | [_] => keys,
+            keys => {
+                let mut seen = HashedSet::with_capacity_and_hasher(keys.len(), Default::default());
+                unique = keys.iter().copied().filter(|key| seen.insert(*key)).collect();
+                &unique
+            }
+        };
+        if !self.is_all_at_hand() {
+            // At once, because the slower tiers may take their time.
+            self.supersede(keys);
+        }
+        let _turn = self.turn(keys).await?;
+        let below = self.next.invalidate_through(keys).await;
+        let own = self.remove_here(keys).await;
         // Whoever stands in front of this cache too, besides the one that this call came through.
-        self.each_above(|above| above.forget(&keys));
+        self.each_above(|above| above.forget(keys));
         below.and(own)
     }
 
-    /// Waits for this tier's earlier writes of `keys`, and holds off later ones.
-    async fn turn(&self, keys: &[Hashed<&T::Key>]) -> Result<Turn<Owned<T>>> {
-        self.unless_closed(async {
+    /// Whether the tier is at hand and nothing lies below that keeps anything: then each change is done
+    /// with in one step, and no two can leave tiers that disagree.
+    fn is_all_at_hand(&self) -> bool {
+        self.tier.resident().is_some() && self.next.keeps_nothing()
+    }
+
+    /// Waits for this tier's earlier writes of `keys`, and holds off later ones, where there may be any
+    /// that go on.
+    async fn turn(&self, keys: &[Hashed<&T::Key>]) -> Result<Option<Turn<Owned<T>>>> {
+        if self.is_all_at_hand() {
+            return Ok(None);
+        }
+        // Boxed, so that who needs no turn needs little memory.
+        Box::pin(self.unless_closed(async {
             let gate = Arc::clone(&self.gate).read_owned().await;
             let lane = self.lanes.enter(keys.iter().map(|key| key.to_stored()).collect());
             lane.clear().await;
-            (lane, gate)
-        })
+            Some((lane, gate))
+        }))
         .await
     }
 

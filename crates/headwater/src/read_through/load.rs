@@ -1,13 +1,13 @@
-use super::activity::Active;
 use super::epochs::Watch;
 use super::lease::Leases;
 use super::{Inner, Lookups, Owned};
 use crate::batch::Ask;
 use crate::fetcher::{is_young, one_per_key};
 use crate::flight::{Few, FlightId, Landing, Request};
-use crate::{Cache, Entry, Error, ErrorKind, Hashed, Resident, Result, Tier};
+use crate::{Cache, Entry, Error, ErrorKind, Hashed, Moment, Result, Tier};
 use futures_util::future::BoxFuture;
 use std::borrow::Borrow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 impl<T, N> Inner<T, N>
@@ -22,26 +22,115 @@ where
         keys: Arc<[Hashed<Owned<T>>]>,
         request: &Request,
     ) -> BoxFuture<'static, Landing<T::Value>> {
+        let (inner, request) = (Loading::begin(self), request.clone());
+        if self.tier.resident().is_some() {
+            return Box::pin(inner.load_missed(id, keys, request));
+        }
         let load = Load {
-            inner: Arc::clone(self),
+            inner,
             id,
             watch: None,
-            request: request.clone(),
+            request,
             outcomes: keys.iter().map(|_| None).collect(),
             filling: Few::new(),
             keys,
-            _active: self.work.begin(1),
         };
-        match self.tier.resident() {
-            Some(_) => Box::pin(load.run_missed()),
-            None => Box::pin(load.run()),
+        Box::pin(load.run())
+    }
+
+    /// Asks what lies below: one outcome per key.
+    async fn ask_next(
+        &self,
+        keys: &[Hashed<&T::Key>],
+        request: &Request,
+    ) -> Few<Result<Entry<T::Value>>> {
+        self.counters.misses.add(keys.len() as u64);
+        let options = &request.options;
+        match keys {
+            [] => Few::new(),
+            [key] => Few::from([self.next.fetch_through(*key, options).await]),
+            keys => {
+                // Boxed, so that one key needs little memory.
+                let outcomes = Box::pin(self.next.fetch_many_through(keys, options)).await;
+                one_per_key(keys.len(), outcomes).into()
+            }
+        }
+    }
+
+    /// Stores what came in a tier at hand, unless it was superseded.
+    fn commit(
+        &self,
+        id: FlightId,
+        keys: &[Hashed<Owned<T>>],
+        outcomes: &mut [Result<Entry<T::Value>>],
+    ) {
+        let Some(resident) = self.tier.resident() else { return };
+        for (key, outcome) in keys.iter().zip(outcomes) {
+            let Ok(entry) = outcome else { continue };
+            let prepared = resident.prepare(key.key().borrow(), entry.clone());
+            entry.shorten(prepared.entry.expiry());
+            match self.flights.commit(id, key, |key| resident.put(key, prepared)) {
+                Some(_) => self.counters.fills.add(1),
+                None => self.counters.superseded_fills.add(1),
+            }
         }
     }
 }
 
-/// One load on its way through a tier and what lies below it.
+/// A cache that loads something, for which `close` waits.
+pub(super) struct Loading<T: Tier, N>(Arc<Inner<T, N>>);
+
+impl<T: Tier, N> Loading<T, N> {
+    fn begin(inner: &Arc<Inner<T, N>>) -> Self {
+        inner.work.add(1);
+        Self(Arc::clone(inner))
+    }
+}
+
+impl<T: Tier, N> Deref for Loading<T, N> {
+    type Target = Arc<Inner<T, N>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T: Tier, N> Drop for Loading<T, N> {
+    fn drop(&mut self) {
+        self.0.work.take_back(1);
+    }
+}
+
+impl<T, N> Loading<T, N>
+where
+    T: Tier,
+    N: Cache<Key = T::Key, Value = T::Value>,
+{
+    /// The load of keys that a tier at hand does not have: there is nothing to look for, and what comes
+    /// is stored at once.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold its arguments twice")]
+    fn load_missed(
+        self,
+        id: FlightId,
+        keys: Arc<[Hashed<Owned<T>>]>,
+        request: Request,
+    ) -> impl Future<Output = Landing<T::Value>> + Send {
+        async move {
+            let mut outcomes = {
+                let asked: Few<_> = keys.iter().map(Hashed::borrowed).collect();
+                self.ask_next(&asked, &request).await
+            };
+            self.commit(id, &keys, &mut outcomes);
+            let settled = outcomes.iter().map(Result::is_ok).collect();
+            // Nobody asks for the time of what is not being stored.
+            Landing { outcomes, settled, at: Moment::START }
+        }
+    }
+}
+
+/// One load on its way through a tier that waits, and what lies below it.
 pub(super) struct Load<T: Tier, N> {
-    pub(super) inner: Arc<Inner<T, N>>,
+    pub(super) inner: Loading<T, N>,
     pub(super) id: FlightId,
     pub(super) keys: Arc<[Hashed<Owned<T>>]>,
     /// What this process changes while something is loaded that a shared tier is to have.
@@ -51,7 +140,6 @@ pub(super) struct Load<T: Tier, N> {
     pub(super) outcomes: Few<Option<Result<Entry<T::Value>>>>,
     /// Which keys are being stored behind the callers' backs; empty if none is.
     pub(super) filling: Few<bool>,
-    _active: Active,
 }
 
 impl<T, N> Load<T, N>
@@ -90,10 +178,10 @@ where
             outcomes: self.outcomes.into_iter().map(|o| o.unwrap_or_else(nothing)).collect(),
             // Nobody asks for the time of what is not being stored.
             at: match self.filling.is_empty() {
-                true => self.request.now,
+                true => self.request.now.unwrap_or(Moment::START),
                 false => self.inner.settings.clock.now(),
             },
-            filling: self.filling,
+            settled: self.filling,
         }
     }
 
@@ -107,7 +195,7 @@ where
 
     /// Notes the entries that the tier has.
     async fn look(&mut self) {
-        let Inner { tier, lookups, .. } = &*self.inner;
+        let Inner { tier, lookups, .. } = &**self.inner;
         if self.request.options.skips(tier.name()) {
             return;
         }
@@ -147,51 +235,12 @@ where
 
     /// Asks what lies below for the keys in these places, and has what comes stored.
     pub(super) async fn load(&mut self, places: &[usize], leases: Leases<T, N>) {
-        let inner = Arc::clone(&self.inner);
-        inner.counters.misses.add(places.len() as u64);
-        let mut loaded = self.ask_next(places).await;
-        match inner.tier.resident() {
-            Some(resident) => self.commit(resident, places, &mut loaded),
-            None => self.fill_behind(places, &mut loaded, leases),
-        }
+        let keys: Few<_> = places.iter().map(|place| self.keys[*place].borrowed()).collect();
+        let mut loaded = self.inner.ask_next(&keys, &self.request).await;
+        drop(keys);
+        self.fill_behind(places, &mut loaded, leases);
         for (place, outcome) in places.iter().zip(loaded) {
             self.outcomes[*place] = Some(outcome);
-        }
-    }
-
-    async fn ask_next(&self, places: &[usize]) -> Vec<Result<Entry<T::Value>>> {
-        let next = &self.inner.next;
-        let options = &self.request.options;
-        match places {
-            [] => Vec::new(),
-            [place] => vec![next.fetch_through(self.keys[*place].borrowed(), options).await],
-            places => {
-                let keys: Vec<_> =
-                    places.iter().map(|place| self.keys[*place].borrowed()).collect();
-                one_per_key(keys.len(), next.fetch_many_through(&keys, options).await)
-            }
-        }
-    }
-
-    /// Stores what came in a resident tier, unless it was superseded.
-    fn commit(
-        &self,
-        resident: &dyn Resident<T::Key, T::Value>,
-        places: &[usize],
-        loaded: &mut [Result<Entry<T::Value>>],
-    ) {
-        let Inner { flights, counters, .. } = &*self.inner;
-        for (place, outcome) in places.iter().zip(loaded) {
-            let Ok(entry) = outcome else { continue };
-            let key = self.keys[*place].clone();
-            let prepared = resident.prepare(self.key(*place), entry.clone());
-            entry.shorten(prepared.entry.expiry());
-            let stored =
-                flights.commit(self.id, &self.keys[*place], || resident.put(key, prepared));
-            match &stored {
-                Some(_) => counters.fills.add(1),
-                None => counters.superseded_fills.add(1),
-            }
         }
     }
 }

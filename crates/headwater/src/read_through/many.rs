@@ -94,7 +94,7 @@ where
         sought: Sought<'_, T::Key, T::Value>,
     ) -> Vec<Result<Entry<T::Value>>> {
         let Sought { request, mut outcomes, missing } = sought;
-        let loaded = self.load_missing(&missing.keys, &request).await;
+        let loaded = self.board(&missing.keys, &request).landed().await;
         self.counters.coalesced.add((missing.places.len() - loaded.len()) as u64);
         missing.hand_out(loaded, &mut outcomes);
         outcomes.into_iter().flatten().collect()

@@ -25,7 +25,7 @@ mod many;
 
 use crate::batch::{Ask, Batcher, WhenIdle};
 use crate::fetcher::{FetchOptions, is_young, one_per_key};
-use crate::flight::{Boarded, Few, Flights, Request};
+use crate::flight::{Boarded, Boarding, Flights, Request, Trip};
 use crate::hashed::hashed;
 use crate::observe::Counter;
 use crate::runtime::spawn;
@@ -37,8 +37,6 @@ use crate::{
 use activity::Activity;
 use epochs::Epochs;
 use floors::Floors;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use lanes::Lanes;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -56,6 +54,9 @@ pub enum Orphans {
     /// It is finished by a task of its own, and fills.
     Finish,
 }
+
+/// What most calls ask for: nothing special. Kept here, so that no call's future has to hold it.
+static PLAIN: FetchOptions = FetchOptions::new();
 
 /// How a chain's engine behaves, the same for each of its tiers.
 #[derive(Clone, Debug)]
@@ -98,9 +99,8 @@ type Owned<T> = <<T as Tier>::Key as ToOwned>::Owned;
 /// and fills the tier with what came.
 ///
 /// Made by [`ChainBuilder::through`](crate::ChainBuilder::through) or
-/// [`TierExt::over`](crate::TierExt::over). Clones share one cache. Besides its value and one
-/// allocation per call that misses, a fetch holds nothing; there are no tasks while nothing is to
-/// be done.
+/// [`TierExt::over`](crate::TierExt::over). Clones share one cache. Besides its value and its place
+/// in the load that it waits for, a fetch holds nothing; there are no tasks while nothing is to be done.
 ///
 /// # Cancellation
 /// Dropping a fetch leaves the load to those who still wait for it; when nobody does,
@@ -267,36 +267,31 @@ where
     }
 
     fn request(&self, options: &FetchOptions) -> Request {
-        let now = self.settings.clock.now();
-        Request { options: options.clone(), floor: options.floor_at(|| now), now }
+        let now = || self.settings.clock.now();
+        // With a tier at hand, what is loaded is there before its flight has landed, or is not wanted there.
+        let now = if self.tier.resident().is_some() { None } else { Some(now()) };
+        let floor = options.floor_at(|| now.unwrap_or_else(|| self.settings.clock.now()));
+        Request { options: options.clone(), floor, now }
     }
 
-    /// The answer to a plain fetch that is not at hand. Boxed and out of the way, so that a hit's code
-    /// and its future stay small.
+    /// The answer to a fetch of one key that is not at hand. Out of the way, so that a hit's code stays
+    /// small.
     #[cold]
     #[inline(never)]
-    fn missed<'a>(self: &'a Arc<Self>, key: Hashed<&'a T::Key>) -> BoxFuture<'a, Result<T::Value>> {
-        let entry = self.entry(key, self.request(&FetchOptions::new()));
-        Box::pin(entry.map(|entry| entry?.into_outcome()))
+    fn missed(
+        self: &Arc<Self>,
+        key: Hashed<&T::Key>,
+        options: &FetchOptions,
+    ) -> Trip<Owned<T>, T::Value> {
+        self.board(&[key], &self.request(options)).landed_alone()
     }
 
-    /// The answer to any fetch of one key that is not at hand.
-    fn entry<'a>(
-        self: &'a Arc<Self>,
-        key: Hashed<&'a T::Key>,
-        request: Request,
-    ) -> impl Future<Output = Result<Entry<T::Value>>> + Send + 'a {
-        let left_out = || Err(Error::new(ErrorKind::Unexpected, "a key was left out"));
-        // A block and no `async fn`, which would hold its arguments twice.
-        async move { self.load_missing(&[key], &request).await.pop().unwrap_or_else(left_out) }
-    }
-
-    /// One outcome per key; keys do not repeat.
-    async fn load_missing(
+    /// Boards the flights of these keys, which do not repeat; whose keys nobody loads yet are loaded.
+    fn board(
         self: &Arc<Self>,
         keys: &[Hashed<&T::Key>],
         request: &Request,
-    ) -> Few<Result<Entry<T::Value>>> {
+    ) -> Boarding<Owned<T>, T::Value> {
         let look = |key: Hashed<&_>| self.look(key, &request.options, request.floor);
         let mut boarding = self.flights.board(keys, request, look);
         let own = boarding.depart(|id, keys| self.load_of(id, keys, request));
@@ -309,7 +304,7 @@ where
             }
         }
         self.counters.coalesced.add(riding - own as u64);
-        boarding.landed().await
+        boarding
     }
 }
 
@@ -326,7 +321,7 @@ where
         if let Some(answer) = self.inner.hit(key) {
             return answer;
         }
-        self.inner.missed(key).await
+        self.inner.missed(key, &PLAIN).await?.into_outcome()
     }
 
     async fn fetch_many(&self, keys: &[&T::Key]) -> Vec<Result<T::Value>> {
@@ -390,7 +385,7 @@ where
             inner.count_hit(&entry);
             return Ok(entry);
         }
-        Box::pin(inner.entry(key, inner.request(options))).await
+        inner.missed(key, options).await
     }
 
     async fn fetch_many_through(

@@ -7,9 +7,10 @@ use crate::fetcher::{FetchOptions, one_per_key};
 use crate::flight::hold_while;
 use crate::observe::Counter;
 use crate::{
-    Above, Batching, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Hashed, Result, SourceStats,
-    Stats,
+    Above, Batching, Cache, Clock, Entry, Error, ErrorKind, Fetcher, Hashed, Moment, Result,
+    SourceStats, Stats,
 };
+use futures_util::future::Either;
 use memo::Memo;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -130,8 +131,9 @@ impl<F: Fetcher> Source<F> {
             return answer;
         }
         match &self.batcher {
-            Some(batcher) => batcher.fetch(key).await,
-            None => self.inner.ask(&[key]).await.remove(0),
+            // Boxed, so that a source that is asked as calls come needs little memory.
+            Some(batcher) => Box::pin(batcher.fetch(key)).await,
+            None => self.inner.ask_one(key).await,
         }
     }
 
@@ -165,47 +167,67 @@ impl<F: Fetcher> Inner<F> {
         Some(Err(error))
     }
 
-    async fn call_within_limit(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
-        let Some(limit) = &self.limit else { return self.call(keys).await };
+    /// Runs a call within the limit.
+    fn within_limit<R>(
+        &self,
+        call: impl Future<Output = R> + Send,
+    ) -> impl Future<Output = R> + Send {
+        let Some(limit) = &self.limit else { return Either::Left(call) };
         let owner = Arc::as_ptr(limit) as usize;
         let place = async { Box::new(Arc::clone(limit).acquire_owned().await) as Box<_> };
-        hold_while(owner, place, self.call(keys)).await
+        // Boxed, so that a source without a limit needs little memory.
+        Either::Right(Box::pin(hold_while(owner, place, call)))
     }
 
-    async fn call(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
-        let changes = self.memo.as_ref().map(Memo::changes);
+    /// One call of the fetcher for one key, within the limit.
+    async fn ask_one(&self, key: &F::Key) -> Result<Entry<F::Value>> {
+        let call = async {
+            let call = self.begin(1);
+            let outcome = self.fetcher.fetch_entry(key, &FetchOptions::new()).await;
+            self.end(&call, key, outcome)
+        };
+        self.within_limit(call).await
+    }
+
+    fn begin(&self, keys: usize) -> Call {
         self.counters.calls.add(1);
-        self.counters.keys.add(keys.len() as u64);
-        let asked = self.clock.now();
-        let options = FetchOptions::new();
-        let outcomes = match keys {
-            [key] => vec![self.fetcher.fetch_entry(key, &options).await],
-            keys => one_per_key(keys.len(), self.fetcher.fetch_entries(keys, &options).await),
-        };
-        for (key, outcome) in keys.iter().zip(&outcomes) {
-            self.note(key, outcome, changes);
-        }
-        let stamp = |entry: Entry<F::Value>| match entry.loaded() {
-            Some(_) => entry,
-            None => entry.loaded_at(asked),
-        };
-        outcomes.into_iter().map(|outcome| outcome.map(stamp)).collect()
+        self.counters.keys.add(keys as u64);
+        Call { asked: self.clock.now(), changes: self.memo.as_ref().map(Memo::changes) }
     }
 
-    fn note(&self, key: &F::Key, outcome: &Result<Entry<F::Value>>, changes: Option<u64>) {
+    /// What a call brought for a key, noted and stamped.
+    fn end(
+        &self,
+        call: &Call,
+        key: &F::Key,
+        outcome: Result<Entry<F::Value>>,
+    ) -> Result<Entry<F::Value>> {
         match outcome {
-            Ok(entry) if entry.is_absent() => self.counters.absent.add(1),
-            Ok(_) => {}
+            Ok(entry) => {
+                self.counters.absent.add(u64::from(entry.is_absent()));
+                Ok(match entry.loaded() {
+                    Some(_) => entry,
+                    None => entry.loaded_at(call.asked),
+                })
+            }
             Err(error) => {
                 self.counters.errors.add(1);
                 // What came of the circumstances may go well the next time.
                 let is_lasting = error.is_retryable() || error.kind() == ErrorKind::Panicked;
-                if let (Some(memo), Some(changes), true) = (&self.memo, changes, is_lasting) {
+                if let (Some(memo), Some(changes), true) = (&self.memo, call.changes, is_lasting) {
                     memo.remember(key.to_owned(), error.clone(), changes, &self.clock);
                 }
+                Err(error)
             }
         }
     }
+}
+
+/// A call that goes on.
+struct Call {
+    asked: Moment,
+    /// The changes that the memo knew of when it began.
+    changes: Option<u64>,
 }
 
 impl<F: Fetcher> Ask for Arc<Inner<F>> {
@@ -214,7 +236,16 @@ impl<F: Fetcher> Ask for Arc<Inner<F>> {
 
     /// One call of the fetcher, within the limit.
     async fn ask(&self, keys: &[&F::Key]) -> Vec<Result<Entry<F::Value>>> {
-        self.call_within_limit(keys).await
+        if let [key] = keys {
+            return vec![self.ask_one(key).await];
+        }
+        let call = async {
+            let call = self.begin(keys.len());
+            let outcomes = self.fetcher.fetch_entries(keys, &FetchOptions::new()).await;
+            let outcomes = keys.iter().zip(one_per_key(keys.len(), outcomes));
+            outcomes.map(|(key, outcome)| self.end(&call, key, outcome)).collect()
+        };
+        self.within_limit(call).await
     }
 }
 
@@ -287,6 +318,11 @@ impl<F: Fetcher> Cache for Source<F> {
             remembered_errors: remembered_errors.get(),
         };
         Stats { tiers: Vec::new(), source }
+    }
+
+    /// A memo of errors is forgotten at once.
+    fn keeps_nothing(&self) -> bool {
+        true
     }
 
     /// A source tells nobody of its changes.

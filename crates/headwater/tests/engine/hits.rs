@@ -29,7 +29,7 @@ fn a_hit_allocates_nothing_and_needs_no_runtime() {
 
 /// A clock that stands still and counts how often it is read.
 #[derive(Clone, Debug, Default)]
-struct Watched(Arc<AtomicUsize>);
+pub(super) struct Watched(pub(super) Arc<AtomicUsize>);
 
 impl TimeSource for Watched {
     fn now(&self) -> Moment {

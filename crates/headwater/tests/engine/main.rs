@@ -12,6 +12,7 @@ mod close;
 mod fleet;
 mod hashes;
 mod hits;
+mod misses;
 mod model;
 mod nested_loads;
 mod orphans;

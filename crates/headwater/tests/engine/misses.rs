@@ -1,0 +1,49 @@
+//! What a miss that is answered at once does not do.
+
+use super::hits::Watched;
+use super::{Origin, text};
+use futures_util::FutureExt;
+use headwater::{Clock, FetchOptions, Fetcher, Headwater, LruCache, fetch_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+#[test]
+fn a_miss_reads_the_clock_once_unless_its_age_matters() {
+    let reads = Watched::default();
+    let clock = Clock::new(reads.clone());
+    let lru = LruCache::builder(10).clock(clock.clone()).build().unwrap();
+    let source = fetch_fn(async |key: u64| Ok(key));
+    let chain = Headwater::source(source).clock(clock).through(lru).build();
+    let reads_of = |key: u64, options: &FetchOptions| {
+        reads.0.store(0, Relaxed);
+        chain.fetch_entry(&key, options).now_or_never().unwrap().unwrap();
+        reads.0.load(Relaxed)
+    };
+    assert_eq!(reads_of(1, &FetchOptions::new()), 1, "when the source was asked");
+    assert_eq!(reads_of(2, &FetchOptions::new().max_age(Duration::from_secs(1))), 3);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn who_is_answered_at_once_is_not_woken_for_it() {
+    let origin = Origin::new();
+    origin.set("a", text(1));
+    let chain = Headwater::source(origin).through(LruCache::new(10).unwrap()).build();
+    let counted = Arc::new(Counted::default());
+    let waker: Waker = Arc::clone(&counted).into();
+    let context = &mut Context::from_waker(&waker);
+    assert!(Box::pin(chain.fetch("a")).as_mut().poll(context).is_ready());
+    assert!(Box::pin(chain.fetch_many(&["b", "a"])).as_mut().poll(context).is_ready());
+    assert_eq!(counted.0.load(Relaxed), 0);
+}
