@@ -111,11 +111,7 @@ impl Cache {
 
     async fn fetch(self: &Arc<Self>, keys: &[u32]) -> Vec<Result<usize>> {
         let keys: Vec<Hashed<&u32>> = keys.iter().map(Hashed::new).collect();
-        let request = Request {
-            options: fetcher::FetchOptions::new(),
-            floor: None,
-            now: Some(Moment::START),
-        };
+        let request = Request { options: fetcher::FetchOptions::new(), floor: None, now: None };
         let mut boarding = self.flights.board(&keys, &request, |key| self.look(**key.key()));
         boarding.depart(|id, keys| Arc::clone(self).load(id, keys));
         let outcomes: Few<Result<Entry<usize>>> = match &keys[..] {
@@ -139,7 +135,9 @@ impl Cache {
                 self.flights.commit(id, key, |key| self.tier.lock().insert(*key.key(), read));
             }
             let outcomes = keys.iter().map(|_| Ok(Entry::found(read))).collect();
-            Landing { outcomes, settled: Few::new(), at: Moment::START }
+            // As with a tier at hand: what was committed is registered no more.
+            let settled = keys.iter().map(|_| true).collect();
+            Landing { outcomes, settled, at: Moment::START }
         })
     }
 

@@ -55,8 +55,21 @@ pub trait Cache: Fetcher {
         entry: Entry<Self::Value>,
     ) -> impl Future<Output = Result<Entry<Self::Value>>> + Send;
 
-    /// Whether nothing that it answers with is kept, here or further below, so that no change has anything to
-    /// wait for. The provided method says no, which is always right.
+    /// Whether neither this cache nor what lies below it keeps anything that it answers with, nor writes what
+    /// is inserted, so that changes of one key need no order here. A memory tier in front of it then does
+    /// not have its own changes wait for each other.
+    ///
+    /// The answer must not change over time. The provided method says no, which is right everywhere and costs
+    /// time; a cache that wraps another may pass the other's answer on.
+    ///
+    /// ```
+    /// use headwater::{fetch_fn, BoxCache, Cache, LruCache, Source, TierExt};
+    ///
+    /// let source = BoxCache::new(Source::new(fetch_fn(async |key: u32| Ok(key))));
+    /// assert!(source.keeps_nothing());
+    /// assert!(!LruCache::new(10)?.over(source).keeps_nothing());
+    /// # Ok::<(), headwater::Error>(())
+    /// ```
     fn keeps_nothing(&self) -> bool {
         false
     }

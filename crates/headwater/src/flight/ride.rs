@@ -37,7 +37,7 @@ pub(crate) struct Flight<K, V> {
 
 struct State<K, V> {
     load: Load<K, V>,
-    /// How many rides there are; a flight without any is abandoned.
+    /// How many rides there are that have not seen it land; a flight without any before that is abandoned.
     riders: usize,
     seats: Seats,
 }
@@ -298,6 +298,9 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_over {
+            return Poll::Ready(());
+        }
         // Cloned before the lock and dropped after it: a waker may be more than a pointer.
         let waker = &mut Some(context.waker().clone());
         match self.take_load(waker) {
@@ -322,7 +325,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     fn drop(&mut self) {
-        // Nobody asks any more who rides on a flight that has landed.
+        // A flight that has landed needs no riders.
         if self.is_over {
             return;
         }

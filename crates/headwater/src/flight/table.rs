@@ -157,25 +157,28 @@ where
         request: &Request,
     ) -> Option<(Ride<K, V>, usize)> {
         let flight = &registered.flight;
-        let is_fit = match flight.landed(registered.place) {
-            None => flight.request.floor >= request.floor,
-            Some((outcome, at)) => request.accepts_landed(outcome, at),
-        };
-        if !is_fit || !flight.request.skips_enough_for(request) {
+        if !flight.request.skips_enough_for(request) {
             return None;
         }
-        let seat = flight.take_seat()?;
-        Some((self.ride(flight, seat), registered.place))
+        let ride = match flight.landed(registered.place) {
+            Some((outcome, at)) if request.accepts_landed(outcome, at) => self.ride(flight, None),
+            None if flight.request.floor >= request.floor => {
+                self.ride(flight, Some(flight.take_seat()?))
+            }
+            _ => return None,
+        };
+        Some((ride, registered.place))
     }
 
-    fn ride(self: &Arc<Self>, flight: &Arc<Flight<K, V>>, seat: usize) -> Ride<K, V> {
+    /// A ride in a seat; without one, on a flight that has landed.
+    fn ride(self: &Arc<Self>, flight: &Arc<Flight<K, V>>, seat: Option<usize>) -> Ride<K, V> {
         Ride {
             flights: Arc::clone(self),
             flight: Arc::clone(flight),
-            seat,
+            seat: seat.unwrap_or_default(),
             waiting: None,
             is_heir: false,
-            is_over: false,
+            is_over: seat.is_none(),
         }
     }
 
@@ -184,7 +187,7 @@ where
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (flight, seat) = Flight::boarding(id, request.clone());
         let flight = Arc::new(flight);
-        let ride = self.ride(&flight, seat);
+        let ride = self.ride(&flight, Some(seat));
         (flight, ride)
     }
 

@@ -41,8 +41,8 @@ where
         below.and(own)
     }
 
-    /// Whether the tier is at hand and nothing lies below that keeps anything: then each change is done
-    /// with in one step, and no two can leave tiers that disagree.
+    /// Whether the tier is at hand and nothing lies below that keeps anything: then what a change does to
+    /// a key at last is one critical section, and no two can leave tiers that disagree.
     fn is_all_at_hand(&self) -> bool {
         self.tier.resident().is_some() && self.next.keeps_nothing()
     }
@@ -111,9 +111,12 @@ where
             Some(_) => entry,
             None => entry.loaded_at(self.settings.clock.now()),
         };
-        let held = self.tier.resident().filter(|_| entry.version().is_some());
-        let newer = newer(&entry, held.and_then(|tier| tier.get(key)));
-        if newer.is_none() {
+        let held = |entry: &Entry<T::Value>| {
+            let resident = self.tier.resident().filter(|_| entry.version().is_some())?;
+            newer(entry, resident.get(key))
+        };
+        let newer = held(&entry);
+        if newer.is_none() && !self.is_all_at_hand() {
             self.supersede(&[key]);
         }
         let turn = self.turn(&[key]).await?;
@@ -126,9 +129,15 @@ where
             let prepared = resident.prepare(key.key(), entry.clone());
             entry.shorten(prepared.entry.expiry());
             let own_key = key.to_stored();
-            drop(self.flights.void(key, || resident.put(own_key, prepared)));
+            // Once more, together with the put: others may have been here meanwhile. What is not stored is
+            // dropped outside of the critical section.
+            let put = || match held(&entry) {
+                Some(newer) => Err((newer, own_key, prepared)),
+                None => Ok(resident.put(own_key, prepared)),
+            };
+            let newer = self.flights.void(key, put).err().map(|(newer, ..)| newer);
             self.each_above(|above| above.forget(&[key]));
-            return below.map(|_| entry);
+            return below.map(|_| newer.unwrap_or(entry));
         }
         let kept = self.cut(key.key(), &mut entry);
         // A write that was sent cannot be called back: should this call be dropped, the next write

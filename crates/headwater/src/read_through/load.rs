@@ -27,13 +27,13 @@ where
             return Box::pin(inner.load_missed(id, keys, request));
         }
         let load = Load {
-            inner,
             id,
             watch: None,
             request,
             outcomes: keys.iter().map(|_| None).collect(),
             filling: Few::new(),
             keys,
+            inner,
         };
         Box::pin(load.run())
     }
@@ -130,7 +130,6 @@ where
 
 /// One load on its way through a tier that waits, and what lies below it.
 pub(super) struct Load<T: Tier, N> {
-    pub(super) inner: Loading<T, N>,
     pub(super) id: FlightId,
     pub(super) keys: Arc<[Hashed<Owned<T>>]>,
     /// What this process changes while something is loaded that a shared tier is to have.
@@ -140,6 +139,8 @@ pub(super) struct Load<T: Tier, N> {
     pub(super) outcomes: Few<Option<Result<Entry<T::Value>>>>,
     /// Which keys are being stored behind the callers' backs; empty if none is.
     pub(super) filling: Few<bool>,
+    /// Dropped last: `close` waits for all of it.
+    pub(super) inner: Loading<T, N>,
 }
 
 impl<T, N> Load<T, N>

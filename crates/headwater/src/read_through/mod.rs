@@ -11,7 +11,8 @@
 //!    [lane](lanes), while the flight stays registered and answers who comes meanwhile.
 //!
 //! Changes (`invalidate`, `insert`, `clear`) go the other way, from the source to the fastest tier,
-//! each key in its lane, so that what a tier has forgotten cannot come back from a slower one.
+//! each key in its lane, so that what a tier has forgotten cannot come back from a slower one. Where there
+//! is none, below a resident tier over a source, there are no lanes either.
 
 mod activity;
 mod change;
@@ -132,7 +133,7 @@ struct Inner<T: Tier, N> {
     /// What this process itself changed; counted for a shared tier only.
     epochs: Arc<Epochs<Owned<T>>>,
     floors: Floors<Owned<T>>,
-    /// Writes of single keys share it, a `clear` has it alone.
+    /// Writes of single keys that go in lanes share it, a `clear` has it alone.
     gate: Arc<RwLock<()>>,
     work: Arc<Activity>,
     fills: Arc<Activity>,

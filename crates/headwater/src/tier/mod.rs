@@ -145,8 +145,9 @@ pub trait Tier: Send + Sync + 'static {
 
     /// The tier's face towards other processes, if it can keep them in step; `None` otherwise.
     ///
-    /// The engine then fills under leases only, and forgets what others change. The answer must not
-    /// change over time.
+    /// The engine then fills under leases only, and forgets what others change. A [resident](Self::resident)
+    /// tier fills without leases, and of this face only the news are heeded. The answer must not change
+    /// over time.
     fn shared(&self) -> Option<&dyn Shared<Self::Key, Self::Value>>;
 }
 

@@ -1,7 +1,8 @@
-//! What a miss that is answered at once does not do.
+//! What a miss that is answered at once does not do, and does not leave behind.
 
 use super::hits::Watched;
-use super::{Origin, text};
+use super::{Origin, World, settle, text};
+use allocation_counter::measure;
 use futures_util::FutureExt;
 use headwater::{Clock, FetchOptions, Fetcher, Headwater, LruCache, fetch_fn};
 use std::sync::Arc;
@@ -46,4 +47,21 @@ fn who_is_answered_at_once_is_not_woken_for_it() {
     assert!(Box::pin(chain.fetch("a")).as_mut().poll(context).is_ready());
     assert!(Box::pin(chain.fetch_many(&["b", "a"])).as_mut().poll(context).is_ready());
     assert_eq!(counted.0.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn who_has_the_outcome_of_a_load_whose_fill_goes_on_leaves_nothing_behind() {
+    let world = World::new();
+    world.origin.set("a", text(1));
+    let _goes_on = world.remote.gate_puts();
+    let remote = world.chain.next();
+    remote.fetch("a").await.unwrap();
+    settle().await;
+    let left = measure(|| {
+        for _ in 0..1_000 {
+            assert_eq!(remote.fetch("a").now_or_never().unwrap().unwrap(), text(1));
+        }
+    });
+    assert_eq!(left.bytes_current, 0, "{left:?}");
+    assert_eq!(world.origin.calls().count(), 1);
 }

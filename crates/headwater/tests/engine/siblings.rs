@@ -2,7 +2,11 @@
 
 use super::{Lru, OneRemote, Origin, Remote, settle, text};
 use allocation_counter::measure;
-use headwater::{Cache, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough, TierExt};
+use futures_util::FutureExt;
+use headwater::{
+    Cache, Entry, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough, Source, TierExt, Version,
+};
+use std::sync::{Arc, OnceLock};
 
 type Front = ReadThrough<Lru, OneRemote>;
 
@@ -63,4 +67,27 @@ fn caches_that_are_gone_leave_nothing_behind_in_the_chain_below() {
     drop(in_front_of(&lower));
     let allocations = measure(|| (0..100).for_each(|_| drop(in_front_of(&lower))));
     assert!(allocations.count_current <= 0, "{allocations:?}");
+}
+
+type Memory = ReadThrough<MemoryCache<str, String>, Source<Origin>>;
+
+/// An insert of version 3 into a cache in front of another, in which version 5 arrives as late as it can.
+#[test]
+fn an_insert_that_a_newer_version_overtakes_is_kept_nowhere() {
+    let entry = |number| Entry::found(text(number)).with_version(Version::new(number as u64));
+    let lower: Arc<OnceLock<Memory>> = Arc::default();
+    let overtaken = Arc::clone(&lower);
+    let memory = MemoryCache::builder().time_to_live_with(move |_, value: &String| {
+        if *value == text(3) {
+            let insert = overtaken.get().unwrap().insert("a", entry(5));
+            insert.now_or_never().expect("nothing waits").unwrap();
+        }
+        None
+    });
+    let _ = lower.set(memory.build().unwrap().over(Source::new(Origin::new())));
+    let lower = lower.get().unwrap();
+    let front: ReadThrough<Lru, Memory> = LruCache::new(10).unwrap().over(lower.clone());
+    front.insert("a", entry(3)).now_or_never().expect("nothing waits").unwrap();
+    assert_eq!(lower.fetch("a").now_or_never().unwrap().unwrap(), text(5));
+    assert_eq!(front.fetch("a").now_or_never().unwrap().unwrap(), text(5));
 }
