@@ -81,9 +81,12 @@ impl Hint {
         Self(std::ptr::from_ref(it).cast::<u8>().addr() as u64 >> Self::LINE_BITS)
     }
 
+    /// Has the line fetched, and the next one, in which many keys end.
     #[inline(always)]
     fn follow(self) {
-        prefetch_at(std::ptr::without_provenance((self.0 << Self::LINE_BITS) as usize));
+        for line in [self.0, self.0 + 1] {
+            prefetch_at(std::ptr::without_provenance((line << Self::LINE_BITS) as usize));
+        }
     }
 }
 
