@@ -2,12 +2,13 @@
 //! sequence is one call, so that the face costs a hit nothing.
 
 use foyer_memory::{CacheBuilder, LruConfig};
+use hashbrown::HashMap;
 use headwater::{LruCache, MemoryCache};
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What all of them can look up by.
 pub(crate) trait Key:
@@ -92,6 +93,17 @@ where
 
 /// A contender's name, and how it is made with a capacity.
 pub(crate) type Maker<Q, V> = (&'static str, fn(usize, fn() -> V) -> Box<dyn Shelf<Q>>);
+
+/// The name of a map that evicts nothing, and is changed by nobody once it was asked: what a look-up
+/// costs at least.
+pub(crate) const MAP: &str = "hashbrown";
+
+/// All of them, and that map.
+pub(crate) fn makers_and_map<Q: ?Sized + Key, V: Value>() -> Vec<Maker<Q, V>> {
+    let mut all = makers();
+    all.push((MAP, map));
+    all
+}
 
 /// All of them.
 pub(crate) fn makers<Q: ?Sized + Key, V: Value>() -> Vec<Maker<Q, V>> {
@@ -179,6 +191,23 @@ fn mutex_lru<Q: ?Sized + Key, V: Value>(capacity: usize, value: fn() -> V) -> Bo
         |cache, key: &Q| cache.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned(),
         move |cache, key| {
             cache.lock().unwrap_or_else(PoisonError::into_inner).put(key.to_owned(), value());
+        },
+    )
+}
+
+fn map<Q: ?Sized + Key, V: Value>(_: usize, value: fn() -> V) -> Box<dyn Shelf<Q>> {
+    /// Filled at first, and then asked.
+    struct Map<K, V>(Mutex<HashMap<K, V>>, OnceLock<HashMap<K, V>>);
+    let filled = |filling: &Mutex<HashMap<_, _>>| {
+        std::mem::take(&mut *filling.lock().unwrap_or_else(PoisonError::into_inner))
+    };
+    shelf(
+        Map::<Q::Owned, V>(Mutex::default(), OnceLock::new()),
+        move |Map(filling, map), key: &Q| map.get_or_init(|| filled(filling)).get(key).cloned(),
+        move |Map(filling, map), key| {
+            assert!(map.get().is_none(), "it was asked already");
+            let mut filling = filling.lock().unwrap_or_else(PoisonError::into_inner);
+            filling.insert(key.to_owned(), value());
         },
     )
 }

@@ -4,14 +4,11 @@
 //! with large ones; `hashbrown`, a map that nobody shares, shows what that alone comes to.
 
 use super::numbers;
-use crate::contenders::shelves::makers;
+use crate::contenders::shelves::{MAP, makers_and_map};
 use crate::harness::{Cell, Contestant, Options, Row, Table, interleave, machine, median};
-use hashbrown::HashMap;
-use std::hint::black_box;
 use std::time::Instant;
 
 const OURS: &str = "headwater";
-const MAP: &str = "hashbrown";
 
 /// How many entries there are, and how that is written. The first is what growth is counted from.
 type Size = (usize, &'static str);
@@ -61,28 +58,19 @@ fn laps(sizes: &[Size], options: &Options) -> Vec<Vec<f64>> {
         let count = options.scale(1_000_000, 300_000);
         // One after the other in memory, so that finding out what is wanted costs nothing.
         let wanted: Vec<u64> = (0..count).map(|_| keys[random.usize(..size)]).collect();
-        [ours(&keys, wanted.clone()), map(&keys, wanted)]
+        [OURS, MAP].map(|name| contestant(name, &keys, wanted.clone()))
     });
     let contestants = contestants.collect();
     interleave(contestants, options.scale(21, 11), options.seed).into_times()
 }
 
-fn ours(keys: &[u64], wanted: Vec<u64>) -> Contestant {
-    let makers = makers::<u64, u64>();
-    let (_, make) = makers.iter().find(|maker| maker.0 == OURS).expect("we take part");
+fn contestant(name: &'static str, keys: &[u64], wanted: Vec<u64>) -> Contestant {
+    let makers = makers_and_map::<u64, u64>();
+    let (_, make) = makers.iter().find(|maker| maker.0 == name).expect("it takes part");
     let shelf = make(2 * keys.len(), || 7);
     keys.iter().for_each(|key| shelf.put(key));
     let order: Vec<u32> = (0..wanted.len() as u32).collect();
-    Contestant::new(OURS, move |_| timed(wanted.len(), || shelf.hits(&wanted, &order)))
-}
-
-fn map(keys: &[u64], wanted: Vec<u64>) -> Contestant {
-    let map: HashMap<u64, u64> = keys.iter().map(|key| (*key, 7)).collect();
-    let order: Vec<u32> = (0..wanted.len() as u32).collect();
-    Contestant::new(MAP, move |_| {
-        let is_hit = |at: &&u32| black_box(map.get(&wanted[**at as usize]).copied()).is_some();
-        timed(wanted.len(), || order.iter().filter(is_hit).count())
-    })
+    Contestant::new(name, move |_| timed(wanted.len(), || shelf.hits(&wanted, &order)))
 }
 
 /// The nanoseconds of each of so many hits.

@@ -1,7 +1,7 @@
 //! How many instructions a hit takes, on one thread.
 
 use super::{ALL, KEYS, name, numbers, wanted};
-use crate::contenders::shelves::{Key, Value, makers};
+use crate::contenders::shelves::{Key, Value, makers_and_map};
 use crate::harness::{Options, Table, instructions};
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn ask<Q: ?Sized + Key, V: Value>(
     warming: &[u32],
     counted: &[u32],
 ) {
-    let makers = makers::<Q, V>();
+    let makers = makers_and_map::<Q, V>();
     let (_, make) = makers.iter().find(|maker| maker.0 == cache).expect("a contender's name");
     let shelf = make(2 * KEYS, value);
     keys.iter().for_each(|key| shelf.put(key.borrow()));

@@ -6,8 +6,9 @@
 //! as requests bring theirs along, so that finding out what is wanted costs nothing. The caches have room
 //! for twice as many entries, so that all keys are resident however their shards fill; a miss stops the
 //! bench. Each has the hasher that is its default. The rows of exact LRU compare with who keeps that
-//! order too; two rows go through the async call that reads through. Instructions are counted in
-//! processes of their own, under valgrind, for caches that have been asked before.
+//! order too; two rows go through the async call that reads through. `hashbrown` is no rival but the floor: a
+//! map that evicts nothing and that nobody changes while it is asked. Instructions are counted in processes
+//! of their own, under valgrind, for caches that have been asked before.
 //!
 //! Several threads meet at a lock only while they run at once: on a machine whose cores others are using
 //! they take turns, and locks look cheaper than they are.
@@ -19,7 +20,7 @@ mod instructions;
 pub(crate) use instructions::child;
 
 use super::Bench;
-use crate::contenders::shelves::{Key, Shelf, makers};
+use crate::contenders::shelves::{Key, MAP, Shelf, makers_and_map};
 use crate::harness::{Contestant, Options, Row, Table, Zipf, interleave};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -41,7 +42,8 @@ const KEYS: usize = 100_000;
 const EXPONENT: f64 = 0.99;
 
 /// Who takes part in the rows of any policy, and in those of exact LRU.
-const ALL: &[&str] = &["headwater", "headwater, closure", "quick_cache", "moka", "foyer", "Mutex<lru>"];
+const ALL: &[&str] =
+    &["headwater", "headwater, closure", "quick_cache", "moka", "foyer", "Mutex<lru>", MAP];
 const LRU: &[&str] = &["headwater lru", "foyer lru", "Mutex<lru>"];
 
 fn run(options: &Options) -> Table {
@@ -98,7 +100,7 @@ where
     let ranked = ranked(keys, &mut random);
     let wanted = (0..threads).map(|_| chosen(&ranked, &wanted(&mut random, length))).collect();
     let load = Arc::new(Load { wanted, order: (0..length as u32).collect() });
-    let taking_part = makers::<Q, V>().into_iter().filter(|(name, _)| contestants.contains(name));
+    let taking_part = makers_and_map::<Q, V>().into_iter().filter(|(name, _)| contestants.contains(name));
     let taking_part =
         taking_part.map(|(name, make)| contestant(name, make(2 * KEYS, value), keys, &load));
     let laps = interleave(taking_part.collect(), options.scale(21, 5), options.seed);
