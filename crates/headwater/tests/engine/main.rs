@@ -19,6 +19,7 @@ mod orphans;
 mod panics;
 mod siblings;
 mod source;
+mod threads;
 mod write_back;
 
 use headwater::testkit::{ManualClock, RemoteTier, TestSource};
