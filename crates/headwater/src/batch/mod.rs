@@ -228,7 +228,7 @@ impl<A: Ask> Batcher<A> {
             load.as_mut().poll(context)
         });
         outcomes.await.unwrap_or_else(|panic| {
-            let error = panicked(panic.as_ref());
+            let error = panicked(panic);
             keys.iter().map(|_| Err(error.clone())).collect()
         })
     }

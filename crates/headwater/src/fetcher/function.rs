@@ -70,7 +70,7 @@ where
 /// A call among others, whose panic must not be theirs.
 async fn one_of_many<V>(call: impl Future<Output = Result<V>>) -> Result<V> {
     let outcome = AssertUnwindSafe(call).catch_unwind().await;
-    outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+    outcome.unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
 /// A function of one key as a [`Fetcher`]; made by [`fetch_fn`].

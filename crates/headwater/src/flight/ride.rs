@@ -6,7 +6,8 @@ use crate::{Entry, Error, ErrorKind, Hashed, Moment, Result};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::task::{ArcWake, waker_ref};
-use std::panic::AssertUnwindSafe;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -237,7 +238,7 @@ where
         AssertUnwindSafe(load)
             .catch_unwind()
             .poll_unpin(&mut Context::from_waker(&waker))
-            .map_err(|panic| panicked(panic.as_ref()))
+            .map_err(panicked)
     }
 
     /// Puts the load back and waits to be woken. If the load was woken while it was polled, everybody is: who
@@ -281,12 +282,16 @@ enum Turn<K, V> {
 }
 
 /// The error of whoever waited for something that panicked.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Error {
     let said = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
+    // What somebody panicked with may panic once more when it is dropped, and others wait for this.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
     Error::new(ErrorKind::Panicked, said)
 }
 

@@ -95,6 +95,31 @@ async fn the_same_goes_where_orphans_are_finished() {
     a_panic_while_boarding_fails_its_joiner_and_nobody_else(Orphans::Finish).await;
 }
 
+/// Something to panic with that panics again when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::panic_any("and once more");
+    }
+}
+
+#[tokio::test]
+async fn what_a_load_panics_with_may_panic_itself() {
+    let source = fetch_fn(async |key: u32| {
+        tokio::task::yield_now().await;
+        if key == 1 { std::panic::panic_any(Bomb) } else { Ok(key) }
+    });
+    let chain = Headwater::source(source).through(MemoryCache::<u32, u32>::new()).build();
+    let both = async { tokio::join!(chain.fetch(&1), chain.fetch(&1)) };
+    let (one, other) = ends(both).await;
+    assert_eq!(one.unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(other.unwrap_err().kind(), ErrorKind::Panicked);
+    let many = ends(chain.fetch_many(&[&1, &2])).await;
+    assert_eq!(many[0].as_ref().unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(many[1].as_ref().unwrap(), &2);
+}
+
 /// A task that lives in its wakers, as that of a simple executor does, and holds a fetch.
 struct Task {
     _fetch: Mutex<BoxFuture<'static, Result<String>>>,
