@@ -77,17 +77,24 @@ struct Cache {
     truth: AtomicUsize,
     loads: AtomicUsize,
     gate: Gate,
+    /// The load of 1 needs 2, and that of 2 needs 1.
+    is_circular: bool,
 }
 
 impl Cache {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::closed())
+    }
+
+    fn closed() -> Self {
+        Self {
             flights: Arc::new(Flights::new(None)),
             tier: Mutex::default(),
             truth: AtomicUsize::new(0),
             loads: AtomicUsize::new(0),
             gate: Gate::default(),
-        })
+            is_circular: false,
+        }
     }
 
     /// A cache whose loads wait for nothing.
@@ -131,6 +138,15 @@ impl Cache {
             let read = self.truth.load(SeqCst);
             self.gate.passed().await;
             yield_now().await;
+            if self.is_circular
+                && let Some(Err(error)) = self.fetch(&[3 - *keys[0].key()]).await.pop()
+            {
+                return Landing {
+                    outcomes: Few::from([Err(error)]),
+                    settled: Few::new(),
+                    at: Moment::START,
+                };
+            }
             for key in keys.iter() {
                 self.flights.commit(id, key, |key| self.tier.lock().insert(*key.key(), read));
             }
@@ -193,6 +209,25 @@ fn a_load_that_cannot_be_made_strands_nobody() {
             let outcome = other.join().unwrap().remove(0);
             assert!(matches!(outcome, Ok(0)) || failed.is_err() && is_panic(&outcome));
             assert!(matches!(block_on(cache.fetch(&[1]))[..], [Ok(0)]));
+        },
+        2_000,
+    );
+}
+
+#[test]
+fn loads_that_need_each_other_are_refused() {
+    shuttle::check_random(
+        || {
+            let cache = Arc::new(Cache { is_circular: true, ..Cache::closed() });
+            cache.gate.open();
+            let fetch = |key: u32| {
+                let cache = Arc::clone(&cache);
+                thread::spawn(move || block_on(cache.fetch(&[key])).remove(0))
+            };
+            for fetching in [1, 2, 1].map(fetch) {
+                let error = fetching.join().unwrap().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Reentrant);
+            }
         },
         2_000,
     );
