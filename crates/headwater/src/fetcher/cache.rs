@@ -65,7 +65,7 @@ pub trait Cache: Fetcher {
     /// ```
     /// use headwater::{fetch_fn, BoxCache, Cache, LruCache, Source, TierExt};
     ///
-    /// let source = BoxCache::new(Source::new(fetch_fn(async |key: u32| Ok(key))));
+    /// let source: BoxCache<u32, u32> = BoxCache::new(Source::new(fetch_fn(async |key: u32| Ok(key))));
     /// assert!(source.keeps_nothing());
     /// assert!(!LruCache::new(10)?.over(source).keeps_nothing());
     /// # Ok::<(), headwater::Error>(())
