@@ -22,7 +22,7 @@ where
         keys: Arc<[Hashed<Owned<T>>]>,
         request: &Request,
     ) -> BoxFuture<'static, Landing<T::Value>> {
-        let (inner, request) = (Loading::begin(self), request.clone());
+        let (inner, request) = (Working::begin(self), request.clone());
         if self.tier.resident().is_some() {
             return Box::pin(inner.load_missed(id, keys, request));
         }
@@ -77,17 +77,17 @@ where
     }
 }
 
-/// A cache that loads something, for which `close` waits.
-pub(super) struct Loading<T: Tier, N>(Arc<Inner<T, N>>);
+/// A cache at work for a load, for which `close` waits.
+pub(super) struct Working<T: Tier, N>(Arc<Inner<T, N>>);
 
-impl<T: Tier, N> Loading<T, N> {
+impl<T: Tier, N> Working<T, N> {
     fn begin(inner: &Arc<Inner<T, N>>) -> Self {
         inner.work.add(1);
         Self(Arc::clone(inner))
     }
 }
 
-impl<T: Tier, N> Deref for Loading<T, N> {
+impl<T: Tier, N> Deref for Working<T, N> {
     type Target = Arc<Inner<T, N>>;
 
     fn deref(&self) -> &Self::Target {
@@ -95,13 +95,13 @@ impl<T: Tier, N> Deref for Loading<T, N> {
     }
 }
 
-impl<T: Tier, N> Drop for Loading<T, N> {
+impl<T: Tier, N> Drop for Working<T, N> {
     fn drop(&mut self) {
         self.0.work.take_back(1);
     }
 }
 
-impl<T, N> Loading<T, N>
+impl<T, N> Working<T, N>
 where
     T: Tier,
     N: Cache<Key = T::Key, Value = T::Value>,
@@ -140,7 +140,7 @@ pub(super) struct Load<T: Tier, N> {
     /// Which keys are being stored behind the callers' backs; empty if none is.
     pub(super) filling: Few<bool>,
     /// Dropped last: `close` waits for all of it.
-    pub(super) inner: Loading<T, N>,
+    pub(super) inner: Working<T, N>,
 }
 
 impl<T, N> Load<T, N>

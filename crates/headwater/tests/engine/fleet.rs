@@ -1,12 +1,11 @@
 //! R2 and R4 across processes: leases, and news of what others change, on a store played in one
 //! process so that every order of events can be forced.
 
-use super::{Origin, ends, settle, text};
+use super::{Origin, Versioned, ends, settle, text};
 use futures_util::FutureExt;
 use headwater::testkit::{Behaviour, Fleet, ManualClock, Member, RemoteTier, unavailable};
 use headwater::{
-    Cache, Entry, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough,
-    Source, Version,
+    Cache, ErrorKind, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough, Source,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -248,32 +247,6 @@ async fn a_store_without_leases_for_now_is_gone_past() {
     assert_eq!(world.stored("a"), None, "what has no lease is stored nowhere but in memory");
     let stats = process.stats();
     assert_eq!((stats.tiers[1].errors, world.origin.calls().count()), (2, 1));
-}
-
-/// A source whose only value is its version.
-#[derive(Clone)]
-struct Versioned(Arc<AtomicU64>);
-
-impl Fetcher for Versioned {
-    type Key = str;
-    type Value = String;
-
-    async fn fetch(&self, key: &str) -> headwater::Result<String> {
-        self.fetch_entry(key, &FetchOptions::new()).await?.into_outcome()
-    }
-
-    async fn fetch_many(&self, keys: &[&str]) -> Vec<headwater::Result<String>> {
-        futures_util::future::join_all(keys.iter().map(|key| self.fetch(key))).await
-    }
-
-    async fn close(&self) -> headwater::Result<()> {
-        Ok(())
-    }
-
-    async fn fetch_entry(&self, _: &str, _: &FetchOptions) -> headwater::Result<Entry<String>> {
-        let version = self.0.load(SeqCst);
-        Ok(Entry::found(version.to_string()).with_version(Version::new(version)))
-    }
 }
 
 #[tokio::test]

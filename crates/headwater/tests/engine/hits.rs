@@ -4,7 +4,8 @@ use super::{Origin, text};
 use allocation_counter::measure;
 use futures_util::FutureExt;
 use headwater::{
-    Clock, Error, FetchOptions, Fetcher, Headwater, LruCache, Moment, Sleep, TimeSource, fetch_fn,
+    BoxCache, Clock, Error, FetchOptions, Fetcher, Headwater, LruCache, Moment, Sleep, TimeSource,
+    fetch_fn,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -42,13 +43,18 @@ impl TimeSource for Watched {
     }
 }
 
-#[test]
-fn a_hit_of_an_entry_without_an_end_reads_no_clock_unless_its_age_matters() {
+/// A chain, and how often its clock is read.
+pub(super) fn watched() -> (Watched, BoxCache<u64, u64>) {
     let reads = Watched::default();
     let clock = Clock::new(reads.clone());
     let lru = LruCache::builder(10).clock(clock.clone()).build().unwrap();
     let source = fetch_fn(async |key: u64| Ok(key));
-    let chain = Headwater::source(source).clock(clock).through(lru).build();
+    (reads, BoxCache::new(Headwater::source(source).clock(clock).through(lru).build()))
+}
+
+#[test]
+fn a_hit_of_an_entry_without_an_end_reads_no_clock_unless_its_age_matters() {
+    let (reads, chain) = watched();
     chain.fetch(&1).now_or_never().unwrap().unwrap();
     let reads_of = |options: &FetchOptions| {
         reads.0.store(0, Relaxed);

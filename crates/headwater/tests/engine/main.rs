@@ -23,7 +23,11 @@ mod threads;
 mod write_back;
 
 use headwater::testkit::{ManualClock, RemoteTier, TestSource};
-use headwater::{Headwater, LruCache, MemoryCache, ReadThrough, Source};
+use headwater::{
+    Entry, FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, ReadThrough, Source, Version,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 type Origin = TestSource<str, String>;
 type Remote = RemoteTier<MemoryCache<str, String>>;
@@ -53,6 +57,37 @@ impl World {
             .through(lru.clone())
             .build();
         Self { origin, remote, lru, chain, time }
+    }
+}
+
+/// A source whose only value is its version, and which takes more than one poll to read.
+#[derive(Clone, Default)]
+struct Versioned(Arc<AtomicU64>);
+
+fn versioned(version: u64) -> Entry<String> {
+    Entry::found(version.to_string()).with_version(Version::new(version))
+}
+
+impl Fetcher for Versioned {
+    type Key = str;
+    type Value = String;
+
+    async fn fetch(&self, key: &str) -> headwater::Result<String> {
+        self.fetch_entry(key, &FetchOptions::new()).await?.into_outcome()
+    }
+
+    async fn fetch_many(&self, keys: &[&str]) -> Vec<headwater::Result<String>> {
+        futures_util::future::join_all(keys.iter().map(|key| self.fetch(key))).await
+    }
+
+    async fn close(&self) -> headwater::Result<()> {
+        Ok(())
+    }
+
+    async fn fetch_entry(&self, _: &str, _: &FetchOptions) -> headwater::Result<Entry<String>> {
+        let version = self.0.load(SeqCst);
+        tokio::task::yield_now().await;
+        Ok(versioned(version))
     }
 }
 

@@ -1,22 +1,33 @@
 //! What a miss that is answered at once does not do, and does not leave behind.
 
-use super::hits::Watched;
+use super::hits::watched;
 use super::{Origin, World, settle, text};
 use allocation_counter::measure;
 use futures_util::FutureExt;
-use headwater::{Clock, FetchOptions, Fetcher, Headwater, LruCache, fetch_fn};
+use headwater::{FetchOptions, Fetcher, Headwater, LruCache, MemoryCache, fetch_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 #[test]
+fn a_miss_allocates_seven_times_with_its_key_and_its_value() {
+    let source = fetch_fn(async |_: String| Ok(Arc::<str>::from("value")));
+    let memory = MemoryCache::with_capacity(1_000).unwrap();
+    let chain = Headwater::source(source).through(memory).build();
+    let keys: Vec<String> = (0..5_000).map(|key| format!("key/{key}")).collect();
+    let miss = |key: &String| drop(chain.fetch(key).now_or_never().unwrap().unwrap());
+    // Until the cache is full, its tables grow.
+    let (warming, counted) = keys.split_at(4_000);
+    warming.iter().for_each(miss);
+    let allocations = measure(|| counted.iter().for_each(miss));
+    // And a list of what has left, now and then.
+    assert_eq!(allocations.count_total / counted.len() as u64, 7, "{allocations:?}");
+}
+
+#[test]
 fn a_miss_reads_the_clock_once_unless_its_age_matters() {
-    let reads = Watched::default();
-    let clock = Clock::new(reads.clone());
-    let lru = LruCache::builder(10).clock(clock.clone()).build().unwrap();
-    let source = fetch_fn(async |key: u64| Ok(key));
-    let chain = Headwater::source(source).clock(clock).through(lru).build();
+    let (reads, chain) = watched();
     let reads_of = |key: u64, options: &FetchOptions| {
         reads.0.store(0, Relaxed);
         chain.fetch_entry(&key, options).now_or_never().unwrap().unwrap();
